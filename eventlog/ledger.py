@@ -1,0 +1,332 @@
+"""The ledger: the events of all services in one gap-free order, each row chained to the one before it.
+
+An event that a service holds appears here exactly once, in the order of its service, or `stopped` names what
+is wrong with that service's log. What the bus loses is read from the service's own feed.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+
+from eventlog import sql
+from eventlog.bus import Arrival
+from eventlog.feed import FeedEvent, FeedPage
+from eventlog.recorded import event_hash
+
+log = structlog.get_logger()
+
+Feed = Callable[[int, int], Awaitable[FeedPage]]
+"""Reads a service's own log: (after, limit) -> page."""
+
+GENESIS = hashlib.sha256(b"bayledger").hexdigest()
+CHANNEL = "ledger"
+PAGE = 500
+
+Row = tuple[int, str, str, int, str, str, str, str, str]
+"""seq, source, epoch, pos, hash, chain, site, recorded_at, body"""
+
+_NOTE = """
+INSERT INTO ledger_source AS known (source, epoch, pos, head, head_at, level_at)
+VALUES (%(source)s, %(epoch)s, 0, %(head)s, clock_timestamp(), clock_timestamp())
+ON CONFLICT (source) DO UPDATE SET head = excluded.head, head_at = excluded.head_at,
+    level_at = CASE WHEN excluded.head <= known.pos THEN excluded.level_at ELSE known.level_at END
+RETURNING epoch, pos, stopped
+"""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS ledger (
+    seq         bigint PRIMARY KEY,
+    source      text NOT NULL,
+    epoch       text NOT NULL,
+    pos         bigint NOT NULL,
+    hash        text NOT NULL,
+    chain       text NOT NULL,
+    site        text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    body        text NOT NULL,
+    UNIQUE (source, epoch, pos)
+);
+CREATE INDEX IF NOT EXISTS ledger_recorded_at ON ledger (recorded_at);
+CREATE TABLE IF NOT EXISTS ledger_head (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    seq   bigint NOT NULL,
+    chain text NOT NULL
+);
+CREATE TABLE IF NOT EXISTS ledger_source (
+    source  text PRIMARY KEY,
+    epoch   text NOT NULL,
+    pos     bigint NOT NULL,
+    head    bigint NOT NULL DEFAULT 0,
+    head_at timestamptz,
+    level_at timestamptz,
+    stopped text
+);
+CREATE TABLE IF NOT EXISTS checkpoint (seq bigint PRIMARY KEY, document json NOT NULL)
+"""
+
+
+def link(chain: str, seq: int, source: str, epoch: str, pos: int, hash: str) -> str:
+    """The hash that ties a row to the one before it."""
+    return hashlib.sha256(f"{chain}|{seq}|{source}|{epoch}|{pos}|{hash}".encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class SourceState:
+    source: str
+    epoch: str
+    pos: int
+    stopped: str | None = None
+
+
+@dataclass(slots=True)
+class Ingested:
+    appended: int = 0
+    gaps: set[str] = field(default_factory=set)
+    """Sources of which something in between is missing: to be refilled from their feed."""
+
+
+class Ledger:
+    def __init__(self, dsn: str, feeds: Mapping[str, Feed]) -> None:
+        self._dsn = dsn
+        self._feeds = feeds
+        self.pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=6,
+            timeout=2,
+            open=False,
+            kwargs={"autocommit": True},
+            configure=_configure,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Ledger"]:
+        """Open for reading and ingesting, also while PostgreSQL is away."""
+        await self.pool.open(wait=False)
+        try:
+            yield self
+        finally:
+            await self.pool.close()
+
+    @property
+    def sources(self) -> Sequence[str]:
+        return list(self._feeds)
+
+    async def provision(self) -> None:
+        """Create what is missing; harmless to repeat."""
+        async with await AsyncConnection.connect(self._dsn) as conn:
+            await conn.execute("SELECT pg_advisory_xact_lock(7401)")
+            await conn.execute(TABLES)
+            await conn.execute(
+                "INSERT INTO ledger_head VALUES (true, 0, %s) ON CONFLICT DO NOTHING", (GENESIS,)
+            )
+
+    async def ingest(self, arrivals: Sequence[Arrival]) -> Ingested:
+        """Append what is new, in one transaction.
+
+        A position already here is dropped after comparing its hash: another hash is a fork and stops its
+        source. What does not follow its source's last position is left out and reported as a gap.
+        """
+        result = Ingested()
+        async with self.pool.connection() as conn, conn.transaction():
+            seq, chain = await sql.row(conn, "SELECT seq, chain FROM ledger_head FOR UPDATE")
+            cursor = conn.cursor(row_factory=class_row(SourceState))
+            await cursor.execute("SELECT source, epoch, pos, stopped FROM ledger_source")
+            states = {state.source: state for state in await cursor.fetchall()}
+            stopped_before = {state.source for state in states.values() if state.stopped}
+            whole = self._whole(arrivals)
+            # Before anything else: what follows an event that was rewritten must not be taken.
+            await _stop_forked(conn, states, [arrival for arrival, _ in whole])
+            within: list[Arrival] = []
+            rows: list[Row] = []
+            for arrival, envelope in whole:
+                source, event = arrival.source, arrival.event
+                state = states.setdefault(source, SourceState(source, arrival.epoch, 0))
+                if state.stopped:
+                    continue
+                if arrival.epoch != state.epoch:
+                    if not await _former(conn, arrival):
+                        state.stopped = _replaced(state.epoch, arrival.epoch)
+                elif event.pos <= state.pos:
+                    within.append(arrival)
+                elif event.prev_pos != state.pos:
+                    result.gaps.add(source)
+                else:
+                    seq, state.pos = seq + 1, event.pos
+                    chain = link(chain, seq, source, arrival.epoch, event.pos, event.hash)
+                    rows.append((seq, source, state.epoch, event.pos, event.hash, chain, *envelope))
+            await _copy(conn, rows)
+            if rows:
+                await _stop_forked(conn, states, within)
+            await self._save(conn, seq, chain, states.values())
+        result.appended = len(rows)
+        for state in states.values():
+            if state.stopped and state.source not in stopped_before:
+                log.error("ledger.stopped", source=state.source, why=state.stopped)
+        if rows:
+            # After the commit: inside the transaction it would serialise the database's commits.
+            async with self.pool.connection() as conn:
+                await conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(seq)))
+        return result
+
+    async def refill(self, source: str) -> int:
+        """Read from the service's own feed what the ledger does not have; the number of events appended."""
+        appended = 0
+        while True:
+            # From the ledger's last event on: if that is another one there, the store was rewritten.
+            page = await self._feeds[source](max(await self._position(source) - 1, 0), PAGE)
+            await self._compare(source, page)
+            ingested = await self.ingest([Arrival(source, page.epoch, event) for event in page.events])
+            if not ingested.appended:
+                return appended
+            appended += ingested.appended
+
+    async def look(self, source: str) -> tuple[int, int]:
+        """The ledger's position of a source, and the head of that source's log now.
+
+        A last event that is another one there is a fork, even if nothing new ever follows it.
+        """
+        known = await self._position(source)
+        page = await self._feeds[source](max(known - 1, 0), 1)
+        position = await self._compare(source, page)
+        await self.ingest([Arrival(source, page.epoch, event) for event in page.events if event.pos == known])
+        return position, page.head
+
+    async def _position(self, source: str) -> int:
+        async with self.pool.connection() as conn:
+            found = await sql.rows(conn, "SELECT pos FROM ledger_source WHERE source = %s", (source,))
+        return int(found[0][0]) if found else 0
+
+    async def _compare(self, source: str, page: FeedPage) -> int:
+        """Note how far a service's log reaches; the ledger's position of it.
+
+        A log that holds less than the ledger has lost events, one of another epoch was replaced: both stop.
+        """
+        async with self.pool.connection() as conn, conn.transaction():
+            [epoch, pos, stopped] = await sql.row(
+                conn, _NOTE, {"source": source, "epoch": page.epoch, "head": page.head}
+            )
+            why = None
+            if page.epoch != epoch:
+                why = _replaced(epoch, page.epoch)
+            elif page.head < pos:
+                why = f"its store ends at position {page.head}, the ledger holds {pos}"
+            if why and not stopped:
+                log.error("ledger.stopped", source=source, why=why)
+                await conn.execute("UPDATE ledger_source SET stopped = %s WHERE source = %s", (why, source))
+        return int(pos)
+
+    def _whole(self, arrivals: Sequence[Arrival]) -> list[tuple[Arrival, tuple[str, str, str]]]:
+        """With their envelopes, without what no service of ours stored."""
+        whole = []
+        for arrival in arrivals:
+            try:
+                whole.append((arrival, self._envelope(arrival)))
+            except ValueError as why:
+                log.warning("ledger.ignored", source=arrival.source, pos=arrival.event.pos, why=str(why))
+        return whole
+
+    def _envelope(self, arrival: Arrival) -> tuple[str, str, str]:
+        """Site, recording time and text of an event. Raises ValueError for what no service of ours stored."""
+        if arrival.source not in self._feeds:
+            raise ValueError("no source of this ledger")
+        if event_hash(arrival.event.body) != arrival.event.hash:
+            raise ValueError("damaged on its way")
+        body = arrival.event.body.decode()
+        site, recorded_at = _text(body, "site"), _text(body, "recorded_at")
+        if datetime.fromisoformat(recorded_at).tzinfo is None or "\0" in body:
+            raise ValueError("no event")
+        return site, recorded_at, body
+
+    async def _save(self, conn: AsyncConnection[Any], seq: int, chain: str, states: Any) -> None:
+        await conn.execute("UPDATE ledger_head SET seq = %s, chain = %s", (seq, chain))
+        for state in states:
+            await conn.execute(
+                "INSERT INTO ledger_source (source, epoch, pos, stopped) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT (source) DO UPDATE SET pos = excluded.pos,"
+                " stopped = coalesce(ledger_source.stopped, excluded.stopped)",
+                (state.source, state.epoch, state.pos, state.stopped),
+            )
+
+
+async def _configure(conn: AsyncConnection[Any]) -> None:
+    # A plan made while the table was empty would stay bad for ever.
+    await conn.execute("SET plan_cache_mode = force_custom_plan")
+
+
+def _replaced(epoch: str, by: str) -> str:
+    return f"its store was replaced: epoch {by} follows {epoch}"
+
+
+async def _copy(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    async with conn.cursor() as cursor:
+        statement = "COPY ledger (seq, source, epoch, pos, hash, chain, site, recorded_at, body) FROM STDIN"
+        async with cursor.copy(statement) as copy:
+            for row in rows:
+                await copy.write_row(row)
+
+
+def _text(body: str, name: str) -> str:
+    """A text of the envelope: its keys are sorted, these stand behind the event's own data."""
+    start = body.rindex(f'"{name}":"') + len(name) + 4
+    return body[start : body.index('"', start)]
+
+
+async def _former(conn: AsyncConnection[Any], arrival: Arrival) -> bool:
+    """Whether it is left over on the bus from a store that was lost and has been readmitted since."""
+    query = "SELECT FROM ledger WHERE source = %s AND epoch = %s LIMIT 1"
+    return bool((await conn.execute(query, (arrival.source, arrival.epoch))).rowcount)
+
+
+async def _stop_forked(
+    conn: AsyncConnection[Any], states: Mapping[str, SourceState], arrivals: Sequence[Arrival]
+) -> None:
+    """Stop each source of which a position comes again with another event than the one the ledger holds."""
+    repeated: dict[str, dict[int, str]] = defaultdict(dict)
+    for arrival in arrivals:
+        state = states.get(arrival.source)
+        if state and not state.stopped and arrival.epoch == state.epoch and arrival.event.pos <= state.pos:
+            repeated[state.source][arrival.event.pos] = arrival.event.hash
+    for source, hashes in repeated.items():
+        stored = await conn.execute(
+            "SELECT pos, hash FROM ledger WHERE source = %s AND epoch = %s AND pos = ANY(%s) ORDER BY pos",
+            (source, states[source].epoch, list(hashes)),
+        )
+        forked = next((pos for pos, hash in await stored.fetchall() if hash != hashes[pos]), None)
+        if forked is not None:
+            states[source].stopped = f"its store was rewritten: position {forked} holds another event"
+
+
+async def feed_page(
+    conn: AsyncConnection[Any], after: int, limit: int, sites: Sequence[str] | None
+) -> FeedPage:
+    """The ledger's own feed, in the form of the services' feeds, positions being the ledger's.
+
+    `sites` None means all, otherwise events of other sites are passed over. `epoch` names this ledger: it is
+    the chain hash of its first row.
+    """
+    wanted = None if sites is None else list(sites)
+    stored = await sql.rows(
+        conn,
+        "SELECT seq, hash, body FROM ledger WHERE seq > %s"
+        " AND (%s::text[] IS NULL OR site = ANY(%s)) ORDER BY seq LIMIT %s",
+        (after, wanted, wanted, limit),
+    )
+    [head] = await sql.row(conn, "SELECT seq FROM ledger_head")
+    first = await sql.rows(conn, "SELECT chain FROM ledger WHERE seq = 1")
+    events, before = [], after
+    for seq, hash, body in stored:
+        events.append(FeedEvent(seq, before, hash, body.encode()))
+        before = seq
+    return FeedPage("ledger", first[0][0] if first else GENESIS, head, events)

@@ -1,0 +1,337 @@
+"""The keys of people: a personal value can be read as long as its subject's key exists, and no longer."""
+
+import base64
+import binascii
+import hmac
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+from uuid_utils.compat import uuid7
+
+from access.normal_forms import normal_form
+from access.problems import Problem
+from access.reveal_limit import reveal_limit
+from access.secret_file import secret_file
+from access.tokens import Principal
+from events.event import Sealed
+
+KEYS_REMEMBERED = 10.0
+"""Seconds a process may still read a subject after another process erased it."""
+_MOST_REMEMBERED = 20_000
+_SCHEMA = Path(__file__).with_suffix(".sql").read_bytes()
+_NONCE = 12
+
+
+class Erased(Exception):
+    """The subject's key was destroyed; nothing more can be sealed for them."""
+
+
+class UnknownSubject(LookupError):
+    """There never was a key for this subject here: not an erasure, but a wrong or damaged key database."""
+
+
+class Tampered(Exception):
+    """A sealed value is not what was sealed: changed, or put in another's place."""
+
+
+class WrongMasterKey(Exception):
+    """The keys in this database were wrapped by another master key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """Somebody asked for personal data of a subject, and why."""
+
+    at: datetime
+    actor: str
+    role: str
+    subject: str
+    fields: list[str]
+    reason: str
+    about: str
+
+
+class Keyring:
+    """Seals and unseals personal values, finds subjects by blind index, and destroys keys.
+
+    Every method raises psycopg.OperationalError (of which PoolTimeout is one) when the key database is
+    away. A key read once is remembered for `KEYS_REMEMBERED` seconds, for unsealing only.
+    """
+
+    def __init__(
+        self, pool: AsyncConnectionPool, master_key: bytes, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._wrapping = AESGCM(_derived(master_key, "wrap"))
+        self._index_key = _derived(master_key, "blind index")
+        self._body_key = _derived(master_key, "fingerprint")
+        self._remembered: dict[str, tuple[AESGCM | None, float]] = {}
+
+    async def provision(self) -> None:
+        """Creates what is missing; repeated and concurrent calls are harmless.
+
+        Raises WrongMasterKey instead of letting a second master key into the same database.
+        """
+        ours = self.fingerprint(b"master key")
+        async with self._pool.connection() as connection, connection.transaction():
+            await _one_at_a_time(connection, ["provision"])
+            await connection.execute(_SCHEMA)
+            await connection.execute(
+                "INSERT INTO keys.master_key (fingerprint) VALUES (%s) ON CONFLICT DO NOTHING", (ours,)
+            )
+            stored = await (await connection.execute("SELECT fingerprint FROM keys.master_key")).fetchone()
+        if stored != (ours,):
+            raise WrongMasterKey("the keys in this database were wrapped by another master key")
+
+    async def subject_for(self, identifiers: Mapping[str, str]) -> str:
+        """The subject known by one of `identifiers` (kind → value), or a new one.
+
+        The first known identifier in the given order decides, and unknown ones are added to its subject.
+        Concurrent calls that share an identifier agree. An identifier without content ("-") identifies
+        nobody; with none left, the subject is new.
+        """
+        digests = {
+            kind: digest for kind, value in identifiers.items() if (digest := self._digest(kind, value))
+        }
+        async with self._pool.connection() as connection, connection.transaction():
+            known = await _subjects(connection, digests)
+            if len(known) < len(digests):
+                await _one_at_a_time(connection, sorted(digest.hex() for digest in digests.values()))
+                known = await _subjects(connection, digests)
+            elif known:
+                return next(known[kind] for kind in digests)
+            subject = next((known[kind] for kind in digests if kind in known), None)
+            subject = subject or await self._create(connection)
+            async with connection.cursor() as cursor:
+                await cursor.executemany(
+                    "INSERT INTO keys.blind_index (kind, digest, subject) VALUES (%s, %s, %s) "
+                    # In the way can only be a row left by an erasure that came between.
+                    "ON CONFLICT (kind, digest) DO UPDATE SET subject = excluded.subject",
+                    [(kind, digest, subject) for kind, digest in digests.items() if kind not in known],
+                )
+        return subject
+
+    async def find(self, kind: str, value: str) -> str | None:
+        """The subject known by this phone, plate …, or None."""
+        digest = self._digest(kind, value)
+        if digest is None:
+            return None
+        async with self._pool.connection() as connection:
+            return (await _subjects(connection, {kind: digest})).get(kind)
+
+    async def knows(self, subject: str) -> bool:
+        """Whether there is, or was before an erasure, such a person."""
+        async with self._pool.connection() as connection:
+            found = await connection.execute("SELECT FROM keys.subject_key WHERE subject = %s", (subject,))
+            return found.rowcount == 1
+
+    async def seal(self, subject: str, context: str, text: str) -> Sealed:
+        """`text` under the subject's key. Raises Erased, UnknownSubject."""
+        return (await self.seal_many(subject, {context: text}))[context]
+
+    async def seal_many(self, subject: str, texts: Mapping[str, str]) -> dict[str, Sealed]:
+        """The same for several values (context → text) with one look at the key."""
+        # Never from memory: a value sealed under a key destroyed meanwhile would be lost at once.
+        key = (await self._load([subject]))[subject]
+        if key is None:
+            raise Erased(f"the data of {subject} was erased")
+        return {context: _sealed(key, subject, context, text) for context, text in texts.items()}
+
+    async def unseal_many(self, sealed: Sequence[Sealed]) -> list[str | None]:
+        """The values in the same order; None where the subject was erased.
+
+        At most one query. Raises Tampered, and UnknownSubject where no key ever was.
+        """
+        now = self._clock()
+        keys: dict[str, AESGCM | None] = {}
+        for subject in {each.subject for each in sealed}:
+            key, until = self._remembered.get(subject, (None, now))
+            if until > now:
+                keys[subject] = key
+        if unread := {each.subject for each in sealed} - keys.keys():
+            loaded = await self._load(unread)
+            if len(self._remembered) + len(loaded) > _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered.update(
+                (subject, (key, now + KEYS_REMEMBERED)) for subject, key in loaded.items()
+            )
+            keys |= loaded
+        return [None if (key := keys[each.subject]) is None else _unsealed(key, each) for each in sealed]
+
+    async def erase(self, subject: str) -> None:
+        """Destroys the subject's key: every value sealed for them is unreadable, everywhere, for ever.
+
+        This process stops reading them now, others within `KEYS_REMEMBERED` seconds. Repeating it is
+        harmless. A backup of the key database brings the key back: erase again after restoring one.
+        Raises UnknownSubject.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            erased = await connection.execute(
+                "UPDATE keys.subject_key SET wrapped_key = NULL, "
+                "destroyed_at = coalesce(destroyed_at, now()) WHERE subject = %s",
+                (subject,),
+            )
+            if erased.rowcount == 0:
+                raise UnknownSubject(subject)
+            await connection.execute("DELETE FROM keys.blind_index WHERE subject = %s", (subject,))
+        self._remembered[subject] = None, self._clock() + KEYS_REMEMBERED
+
+    async def record_reveal(
+        self, principal: Principal, subject: str, fields: Iterable[str], reason: str, about: str
+    ) -> None:
+        """Call it before showing anything: once it returns, the reveal is on disk and cannot be removed.
+
+        `about` names the visit or complaint in question. Raises a 429 problem, and records nothing, for
+        somebody who has asked as often as `reveal_limit` allows, of whichever process and in whatever role.
+        """
+        limit = reveal_limit(datetime.now(UTC))
+        async with self._pool.connection() as connection, connection.transaction():
+            await _one_at_a_time(connection, [f"reveals by {principal.actor}"])
+            full = await connection.execute(
+                _FULL, (limit.window, principal.actor, limit.window, limit.number)
+            )
+            if wait := await full.fetchone():
+                raise Problem(
+                    429,
+                    f"You have looked up personal data {limit.number} times within {limit.minutes} minutes, "
+                    f"the most that is allowed; please go on in {math.ceil(wait[0] / 60)} minutes.",
+                    headers={"Retry-After": str(wait[0])},
+                )
+            await connection.execute(
+                "INSERT INTO keys.reveal (actor, role, subject, fields, reason, about) "
+                "VALUES (%s, %s, %s, %s, %s, %s)",
+                (principal.actor, principal.role.value, subject, list(fields), reason, about),
+            )
+
+    async def reveals(self, subject: str) -> list[Reveal]:
+        """Who asked for this subject's data, oldest first."""
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=class_row(Reveal)) as cursor,
+        ):
+            await cursor.execute(
+                "SELECT at, actor, role, subject, fields, reason, about FROM keys.reveal "
+                "WHERE subject = %s ORDER BY id",
+                (subject,),
+            )
+            return await cursor.fetchall()
+
+    async def record_view(self, principal: Principal, view: str, site: str) -> None:
+        """Counts who looked at a view of people's data: a row per person, role, site, view and day (UTC)."""
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO keys.sight (actor, role, site, view, day) "
+                "VALUES (%s, %s, %s, %s, (now() AT TIME ZONE 'UTC')::date) "
+                "ON CONFLICT (actor, role, site, view, day) "
+                "DO UPDATE SET times = sight.times + 1, last_at = now()",
+                (principal.actor, principal.role.value, site, view),
+            )
+
+    def fingerprint(self, body: bytes) -> str:
+        """Tells two command bodies apart without revealing either: keyed, so that no phone can be guessed."""
+        return hmac.digest(self._body_key, body, "sha256").hex()
+
+    def _digest(self, kind: str, value: str) -> bytes | None:
+        normal = normal_form(kind, value)
+        return hmac.digest(self._index_key, f"{kind}|{normal}".encode(), "sha256") if normal else None
+
+    async def _create(self, connection: AsyncConnection) -> str:
+        subject = f"c-{uuid7().hex}"
+        nonce = os.urandom(_NONCE)
+        wrapped = nonce + self._wrapping.encrypt(nonce, AESGCM.generate_key(256), subject.encode())
+        await connection.execute(
+            "INSERT INTO keys.subject_key (subject, wrapped_key) VALUES (%s, %s)", (subject, wrapped)
+        )
+        return subject
+
+    async def _load(self, subjects: Iterable[str]) -> dict[str, AESGCM | None]:
+        wanted = list(subjects)
+        async with self._pool.connection() as connection:
+            rows = await (
+                await connection.execute(
+                    "SELECT subject, wrapped_key FROM keys.subject_key WHERE subject = ANY(%s)", (wanted,)
+                )
+            ).fetchall()
+        keys = {subject: wrapped and self._unwrapped(subject, wrapped) for subject, wrapped in rows}
+        for subject in wanted:
+            if subject not in keys:
+                raise UnknownSubject(subject)
+        return keys
+
+    def _unwrapped(self, subject: str, wrapped: bytes) -> AESGCM:
+        try:
+            return AESGCM(self._wrapping.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], subject.encode()))
+        except InvalidTag:
+            raise Tampered(f"the key of {subject} is not the one that was stored") from None
+
+
+_FULL = """
+SELECT greatest(1, ceil(extract(epoch FROM at + %s - now())))::int FROM keys.reveal
+WHERE actor = %s AND at > now() - %s ORDER BY at DESC OFFSET %s - 1 LIMIT 1
+"""
+"""Seconds until the reveal that has to pass before another is allowed; no row while there is room."""
+
+
+def load_master_key(path: Path) -> bytes:
+    """The key from `BAYLEDGER_MASTER_KEY` (base64 of 32 bytes), else from the file, made on first use."""
+    text = os.environ.get("BAYLEDGER_MASTER_KEY") or secret_file(
+        path, lambda: base64.b64encode(os.urandom(32))
+    )
+    key = base64.b64decode(text, validate=True)
+    if len(key) != 32:
+        raise ValueError("the master key must be base64 of 32 bytes")
+    return key
+
+
+def _derived(master_key: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), length=32, salt=None, info=f"bayledger {purpose}".encode()).derive(master_key)
+
+
+def _authenticated(subject: str, context: str) -> bytes:
+    return f"{subject}|{context}".encode()
+
+
+def _sealed(key: AESGCM, subject: str, context: str, text: str) -> Sealed:
+    nonce = os.urandom(_NONCE)
+    box = nonce + key.encrypt(nonce, text.encode(), _authenticated(subject, context))
+    return Sealed(subject=subject, context=context, box=base64.b64encode(box).decode())
+
+
+def _unsealed(key: AESGCM, sealed: Sealed) -> str:
+    try:
+        box = base64.b64decode(sealed.box, validate=True)
+        aad = _authenticated(sealed.subject, sealed.context)
+        return key.decrypt(box[:_NONCE], box[_NONCE:], aad).decode()
+    except (InvalidTag, binascii.Error, ValueError):
+        raise Tampered(f"{sealed.context} of {sealed.subject} is not what was sealed") from None
+
+
+async def _subjects(connection: AsyncConnection, digests: Mapping[str, bytes]) -> dict[str, str]:
+    rows = await (
+        await connection.execute(
+            "SELECT kind, subject FROM keys.blind_index JOIN keys.subject_key USING (subject) "
+            "JOIN unnest(%s::text[], %s::bytea[]) AS wanted (kind, digest) USING (kind, digest) "
+            "WHERE wrapped_key IS NOT NULL",
+            (list(digests), list(digests.values())),
+        )
+    ).fetchall()
+    return dict(rows)
+
+
+async def _one_at_a_time(connection: AsyncConnection, names: Iterable[str]) -> None:
+    """Holds a lock per name until the transaction ends; sorted, so that two never wait in a circle."""
+    for name in names:
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"keys {name}",))

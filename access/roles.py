@@ -1,0 +1,109 @@
+"""Who works in a dealer group, and what each of them may do."""
+
+from collections.abc import Mapping
+from enum import StrEnum, unique
+from types import MappingProxyType
+
+SITE = "[A-Za-z0-9_-]{1,40}"
+"""The name of a site goes into the subjects of messages and, joined by commas, into the scope of a database
+transaction."""
+
+
+@unique
+class Role(StrEnum):
+    ADVISOR = "advisor"
+    ASSISTANT = "assistant"
+    WORKSHOP_SUPERVISOR = "workshop_supervisor"
+    TECHNICIAN = "technician"
+    INSPECTOR = "inspector"
+    PARTS_CLERK = "parts_clerk"
+    CASHIER = "cashier"
+    CLAIMS_CLERK = "claims_clerk"
+    CARE_AGENT = "care_agent"
+    CARE_MANAGER = "care_manager"
+    DEPARTMENT_MANAGER = "department_manager"
+    GENERAL_MANAGER = "general_manager"
+    REGION_AUDITOR = "region_auditor"
+    GROUP_AUDITOR = "group_auditor"
+    CUSTOMER = "customer"
+    INTEGRATOR = "integrator"
+    OPERATOR = "operator"
+
+
+@unique
+class Action(StrEnum):
+    VISIT_RECEIVE = "visit.receive"
+    VISIT_ANSWER = "visit.answer"
+    VISIT_DELIVER = "visit.deliver"
+    WORK_ORDER_DISPATCH = "work_order.dispatch"
+    WORK_ORDER_ADD_REPAIR = "work_order.add_repair"
+    WORK_ORDER_COMPLETE = "work_order.complete"
+    WORK_ORDER_INSPECT = "work_order.inspect"
+    WORK_ORDER_REWORK = "work_order.rework"
+    COMPLAINT_RAISE = "complaint.raise"
+    COMPLAINT_CONTACT = "complaint.contact"
+    COMPLAINT_RESOLVE = "complaint.resolve"
+    BOARD_READ = "board.read"
+    WORK_ORDER_READ = "work_order.read"
+    VEHICLE_READ = "vehicle.read"
+    COMPLAINT_READ = "complaint.read"
+    LOG_READ = "log.read"
+    STATUS_READ = "status.read"
+    PARKED_READ = "parked.read"
+    PARKED_DECIDE = "parked.decide"
+    PERSONAL_DATA_SEE = "personal_data.see"
+    """Shown without asking, because the work needs it: the plate on a board."""
+    PERSONAL_DATA_REVEAL = "personal_data.reveal"
+    """Shown on request and with a reason, and recorded: a name, a phone number."""
+    SUBJECT_ERASE = "subject.erase"
+
+
+_CARS = frozenset({Action.BOARD_READ, Action.WORK_ORDER_READ, Action.VEHICLE_READ})
+_READS = _CARS | {Action.COMPLAINT_READ}
+_PEOPLE = frozenset({Action.PERSONAL_DATA_SEE, Action.PERSONAL_DATA_REVEAL})
+_RECEPTION = frozenset({Action.VISIT_RECEIVE, Action.VISIT_ANSWER, Action.VISIT_DELIVER})
+_WORKSHOP = frozenset(
+    {
+        Action.WORK_ORDER_DISPATCH,
+        Action.WORK_ORDER_ADD_REPAIR,
+        Action.WORK_ORDER_COMPLETE,
+        Action.WORK_ORDER_INSPECT,
+        Action.WORK_ORDER_REWORK,
+    }
+)
+_COMPLAINTS = frozenset({Action.COMPLAINT_RAISE, Action.COMPLAINT_CONTACT, Action.COMPLAINT_RESOLVE})
+
+MAY: Mapping[Role, frozenset[Action]] = MappingProxyType(
+    {
+        # An advisor leading a team dispatches, and hears of a complaint first.
+        Role.ADVISOR: _RECEPTION
+        | _READS
+        | _PEOPLE
+        | {Action.WORK_ORDER_DISPATCH, Action.WORK_ORDER_ADD_REPAIR, Action.COMPLAINT_RAISE},
+        Role.ASSISTANT: _CARS | {Action.VISIT_RECEIVE, Action.COMPLAINT_RAISE, Action.PERSONAL_DATA_SEE},
+        # Whoever completes a repair does not inspect it.
+        Role.WORKSHOP_SUPERVISOR: _CARS
+        | {Action.PERSONAL_DATA_SEE}
+        | (_WORKSHOP - {Action.WORK_ORDER_INSPECT}),
+        Role.TECHNICIAN: _CARS
+        | {Action.PERSONAL_DATA_SEE, Action.WORK_ORDER_ADD_REPAIR, Action.WORK_ORDER_COMPLETE},
+        Role.INSPECTOR: _CARS
+        | {Action.PERSONAL_DATA_SEE, Action.WORK_ORDER_INSPECT, Action.WORK_ORDER_REWORK},
+        Role.PARTS_CLERK: _CARS,
+        Role.CASHIER: _CARS | {Action.PERSONAL_DATA_SEE, Action.VISIT_DELIVER},
+        Role.CLAIMS_CLERK: _CARS | {Action.PERSONAL_DATA_SEE},
+        Role.CARE_AGENT: _READS | _PEOPLE | {Action.COMPLAINT_RAISE, Action.COMPLAINT_CONTACT},
+        Role.CARE_MANAGER: _READS | _PEOPLE | _COMPLAINTS | {Action.SUBJECT_ERASE},
+        Role.DEPARTMENT_MANAGER: _READS | _PEOPLE | _RECEPTION | _WORKSHOP | _COMPLAINTS,
+        Role.GENERAL_MANAGER: _READS
+        | _PEOPLE
+        | {Action.COMPLAINT_RESOLVE, Action.STATUS_READ, Action.SUBJECT_ERASE},
+        Role.REGION_AUDITOR: _READS,
+        Role.GROUP_AUDITOR: frozenset({Action.LOG_READ, Action.STATUS_READ}),
+        Role.CUSTOMER: frozenset(),
+        Role.INTEGRATOR: _READS | {Action.LOG_READ},
+        Role.OPERATOR: frozenset(
+            {Action.LOG_READ, Action.STATUS_READ, Action.PARKED_READ, Action.PARKED_DECIDE}
+        ),
+    }
+)

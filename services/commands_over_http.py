@@ -1,0 +1,217 @@
+"""How a command comes in over HTTP and how its answer goes out; the same for every service.
+
+A command carries an `Idempotency-Key`; sent again with the same body it gets the same answer, with another
+body 422. `If-Match` makes it depend on the version the caller has seen. Nothing is recorded whenever the
+answer is 4xx.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Request
+from fastapi.params import Depends as Dependency
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from starlette.responses import Response
+
+from access.guard import needs
+from access.keyring import Keyring
+from access.normal_forms import normalise_phone
+from access.problems import Problem, missing
+from access.request_body import RequestBody
+from access.roles import Action
+from access.tokens import Principal
+from eventlog.decider import Rejected
+from eventlog.recorded import Metadata
+from eventlog.store import Handled, KeyReused, StaleVersion, Unavailable, UnknownStream
+
+CLOCKS_DIFFER = timedelta(minutes=2)
+TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def _sensible(at: datetime) -> datetime:
+    if not 2000 <= at.year < 2100:
+        raise ValueError("the year must be one between 2000 and 2099")
+    return at
+
+
+def _not_in_the_future(at: datetime) -> datetime:
+    if at > datetime.now(UTC) + CLOCKS_DIFFER:
+        raise ValueError("what has happened cannot lie in the future")
+    return at
+
+
+def _dialable(phone: str) -> str:
+    if re.fullmatch(r"\+?[0-9 ()\-]+", phone) is None or not normalise_phone(phone):
+        raise ValueError("a phone number has five digits or more, such as +86 138 1234 5678")
+    return phone
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_sensible)]
+Phone = Annotated[str, Field(max_length=20), AfterValidator(_dialable)]
+
+
+class Body(RequestBody):
+    """Of a command."""
+
+    occurred_at: Annotated[Time, AfterValidator(_not_in_the_future)] | None = None
+    """When it happened, for a late entry; with a time zone."""
+
+
+class Event(BaseModel):
+    type: str
+    version: int
+
+
+class Answer(BaseModel):
+    """What a command recorded, now or when it first came."""
+
+    id: str
+    version: int
+    position: str | None
+    """`<source>:<position>`; give it to a read as `min_position` to see your own write."""
+    events: list[Event]
+    warnings: list[str] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who gives a command, and what came with it."""
+
+    principal: Principal
+    command_id: str
+    fingerprint: str
+    expected_version: int | None
+    traceparent: str | None
+
+    @property
+    def site(self) -> str:
+        """Where a new thing begins. Site scope comes from the token, never from the request."""
+        if self.principal.site is None:
+            raise Problem(403, "This token covers several sites; use one of the site where this happens.")
+        return self.principal.site
+
+    def new_id(self) -> str:
+        """The id of the thing this command begins: the same when the command is repeated."""
+        return hashlib.sha256(f"{self.site}|{self.command_id}".encode()).hexdigest()[:20]
+
+    def metadata(self, correlation_id: str, body: Body, site: str | None = None) -> Metadata:
+        return Metadata(
+            site=site or self.site,
+            actor=self.principal.actor,
+            role=self.principal.role,
+            correlation_id=correlation_id,
+            command_id=self.command_id,
+            fingerprint=self.fingerprint,
+            occurred_at=body.occurred_at,
+            traceparent=self.traceparent,
+        )
+
+
+Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+Match = Annotated[str | None, Header(alias="If-Match", max_length=40)]
+Trace = Annotated[str | None, Header(description="W3C trace context; one that is malformed is passed over")]
+
+
+def commanding(action: Action) -> Dependency:
+    """Declares a command route: what it needs, and yields its Caller."""
+
+    async def caller(
+        request: Request,
+        principal: Annotated[Principal, needs(action)],
+        key: Key = None,
+        if_match: Match = None,
+        traceparent: Trace = None,
+    ) -> Caller:
+        keyring: Keyring = request.app.state.keyring
+        body = await request.body()
+        _no_field_twice(body)
+        said = f"{request.method} {request.url.path}\n".encode() + body
+        return Caller(
+            principal=principal,
+            command_id=f"{principal.actor}/{key or uuid.uuid4()}",
+            fingerprint=keyring.fingerprint(said),
+            expected_version=_version(if_match),
+            traceparent=traceparent if TRACEPARENT.fullmatch(traceparent or "") else None,
+        )
+
+    return Dependency(caller)
+
+
+def answer(source: str, id: str, handled: Handled, warnings: list[str] | None = None) -> Response:
+    """201 for what this command recorded (also when it is only repeated), 200 if nothing was left to do."""
+    body = Answer(
+        id=id,
+        version=handled.version,
+        position=None if handled.position is None else f"{source}:{handled.position}",
+        events=[Event(type=r.event.type, version=r.version) for r in handled.recorded],
+        warnings=warnings or [],
+    )
+    return JSONResponse(
+        body.model_dump(), 201 if handled.recorded else 200, {"ETag": f'"v{handled.version}"'}
+    )
+
+
+def install_command_errors(app: FastAPI) -> None:
+    """What a command may run into, as problem documents."""
+
+    def on(error: type[Exception], problem: Callable[[Any], Problem]) -> None:
+        async def respond(request: Request, why: Exception) -> Response:
+            return problem(why).response(request.url.path)
+
+        handler: Callable[[Request, Exception], Coroutine[Any, Any, Response]] = respond
+        app.add_exception_handler(error, handler)
+
+    on(Rejected, lambda why: Problem(409, _sentence(why)))
+    on(UnknownStream, lambda _: missing())
+    on(
+        KeyReused,
+        lambda _: Problem(422, "This Idempotency-Key was used before with another body; use a new one."),
+    )
+    on(Unavailable, lambda why: Problem(503, _sentence(why), headers={"Retry-After": "2"}))
+    on(
+        StaleVersion,
+        lambda why: Problem(
+            412,
+            f"This has changed since you looked: it is now at version {why.current}. Read it again."
+            if why.current
+            else "This does not exist yet; send no If-Match with what begins it.",
+            headers={"ETag": f'"v{why.current}"'},
+            version=why.current,
+        ),
+    )
+
+
+def _no_field_twice(body: bytes) -> None:
+    """JSON lets a field stand twice and the last one win: the other would be lost."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            raise Problem(422, "The body names a field twice; please send each one once.")
+        return fields
+
+    # What is no JSON at all is refused where the body is validated.
+    with suppress(ValueError, RecursionError):
+        json.loads(body, object_pairs_hook=once)
+
+
+def _version(if_match: str | None) -> int | None:
+    if if_match is None or if_match == "*":
+        return None
+    tag = re.fullmatch('"v([0-9]{1,18})"', if_match.strip())
+    if tag is None:
+        raise Problem(400, 'If-Match must be the ETag of an answer, such as "v7".')
+    return int(tag[1])
+
+
+def _sentence(why: Exception) -> str:
+    text = str(why)
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")

@@ -1,0 +1,135 @@
+"""What people at the reception desk do."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import AfterValidator, Field
+from starlette.responses import Response
+from vininfo import Vin
+
+from access.keyring import Keyring
+from access.roles import Action
+from eventlog.store import EventStore
+from events.reception import AnswerChannel, DeclineReason, VehicleReceived
+from services.commands_over_http import Answer, Body, Caller, Phone, Time, answer, commanding
+from services.personal_data import seal
+from services.reception.commands import ApproveRepair, DeclineRepair, DeliverVehicle, ReceiveVehicle
+from services.reception.visit import VISIT, visit_stream
+
+
+def _vin(text: str) -> str:
+    vin = text.upper()
+    if re.fullmatch("[A-HJ-NPR-Z0-9]{17}", vin) is None:
+        raise ValueError("a VIN has 17 letters and digits, without I, O and Q")
+    return vin
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Mileage = Annotated[int, Field(ge=0, le=3_000_000, strict=True)]
+VisitId = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
+Line = Annotated[int, Path(ge=1, le=1_000)]
+
+
+class Receive(Body):
+    vin: Annotated[str, AfterValidator(_vin)]
+    plate: Annotated[str, Field(min_length=1, max_length=20)]
+    customer_name: Text
+    phone: Phone
+    mileage_km: Mileage
+    symptoms: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=20)
+    ]
+    promised_at: Time | None = None
+
+
+class Approve(Body):
+    channel: AnswerChannel = "phone"
+
+
+class Decline(Body):
+    channel: AnswerChannel = "phone"
+    reason: DeclineReason
+
+
+class Deliver(Body):
+    mileage_km: Mileage | None = None
+
+
+def api(reception: EventStore, keyring: Keyring) -> APIRouter:
+    router = APIRouter(prefix="/v1/visits", tags=["visits"])
+
+    @router.post("", status_code=201, response_model=Answer)
+    async def receive(body: Receive, caller: Annotated[Caller, commanding(Action.VISIT_RECEIVE)]) -> Response:
+        """A vehicle arrived. A misfit check digit of a VIN is a warning: most European ones are misfit."""
+        visit_id = caller.new_id()
+        clear = {"customer_name": body.customer_name, "phone": body.phone, "plate": body.plate.upper()}
+        customer, sealed = await seal(keyring, VehicleReceived, body.phone, clear)
+        check_digit_fits = Vin(body.vin).verify_checksum(check_year=False)
+        command = ReceiveVehicle(
+            visit_id=visit_id,
+            work_order_id=visit_id,
+            vin=body.vin,
+            vin_check_digit="ok" if check_digit_fits else "mismatch",
+            customer=customer,
+            customer_name=sealed["customer_name"],
+            phone=sealed["phone"],
+            plate=sealed["plate"],
+            mileage_km=body.mileage_km,
+            symptoms=tuple(body.symptoms),
+            promised_at=body.promised_at,
+        )
+        handled = await reception.handle(
+            VISIT,
+            visit_stream(visit_id),
+            command,
+            caller.metadata(visit_id, body),
+            new=True,
+            expected_version=caller.expected_version,
+        )
+        warnings = [] if check_digit_fits else ["The check digit of the VIN does not fit; please compare it."]
+        return answer(reception.source, visit_id, handled, warnings)
+
+    @router.post("/{visit_id}/repairs/{line}/approve", status_code=201, response_model=Answer)
+    async def approve(
+        visit_id: VisitId,
+        line: Line,
+        body: Approve,
+        caller: Annotated[Caller, commanding(Action.VISIT_ANSWER)],
+    ) -> Response:
+        """The customer agrees to an added repair; the answer is final."""
+        command = ApproveRepair(visit_id=visit_id, line=line, channel=body.channel)
+        return await give(visit_id, command, body, caller)
+
+    @router.post("/{visit_id}/repairs/{line}/decline", status_code=201, response_model=Answer)
+    async def decline(
+        visit_id: VisitId,
+        line: Line,
+        body: Decline,
+        caller: Annotated[Caller, commanding(Action.VISIT_ANSWER)],
+    ) -> Response:
+        """The customer refuses an added repair; the answer is final."""
+        command = DeclineRepair(visit_id=visit_id, line=line, channel=body.channel, reason=body.reason)
+        return await give(visit_id, command, body, caller)
+
+    @router.post("/{visit_id}/deliver", status_code=201, response_model=Answer)
+    async def deliver(
+        visit_id: VisitId, body: Deliver, caller: Annotated[Caller, commanding(Action.VISIT_DELIVER)]
+    ) -> Response:
+        """The customer has the vehicle back."""
+        command = DeliverVehicle(visit_id=visit_id, mileage_km=body.mileage_km)
+        return await give(visit_id, command, body, caller)
+
+    async def give(
+        visit_id: str, command: ApproveRepair | DeclineRepair | DeliverVehicle, body: Body, caller: Caller
+    ) -> Response:
+        handled = await reception.handle(
+            VISIT,
+            visit_stream(visit_id),
+            command,
+            caller.metadata(visit_id, body),
+            expected_version=caller.expected_version,
+        )
+        return answer(reception.source, visit_id, handled)
+
+    return router

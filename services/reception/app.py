@@ -1,0 +1,17 @@
+"""Puts the reception service together. Nothing else constructs anything."""
+
+from fastapi import FastAPI
+
+from eventlog.settings import Settings
+from eventlog.store import EventStore
+from services.reception.api import api
+from services.reception.policies import policies
+from services.service import create_service, open_keyring
+
+
+def create_app(settings: Settings) -> FastAPI:
+    reception = EventStore("reception", settings.reception_db)
+    keyring, keys = open_keyring(settings)
+    return create_service(
+        "Reception", settings, reception, policies(reception), keyring, keys, [api(reception, keyring)]
+    )

@@ -1,0 +1,260 @@
+"""The reads: what programs see of the views. Every view answers as of any past moment."""
+
+import hashlib
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.sse import EventSourceResponse
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from pydantic import Field
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from access.guard import needs, public
+from access.problems import Problem, missing
+from access.request_body import RequestBody
+from access.roles import Action
+from access.tokens import Principal
+from eventlog.bus import denied
+from eventlog.ledger import feed_page
+from events.schemas import asyncapi
+from projections.board_stream import BoardStream
+from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
+from projections.projection import Projection, to_json
+from projections.reading import AsOf, Read, Views
+from projections.status import status
+from projections.work_order_board.projection import WORK_ORDER_BOARD
+from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
+
+
+def as_of(
+    as_of: Annotated[
+        str | None, Query(max_length=40, description="RFC 3339 time with zone, or position")
+    ] = None,
+) -> AsOf | None:
+    """The moment a read is about."""
+    if as_of is None:
+        return None
+    if re.fullmatch("[0-9]{1,18}", as_of):
+        return int(as_of)
+    with suppress(ValueError, OverflowError):
+        # A plus sign that was not encoded arrives as a space.
+        at = datetime.fromisoformat(as_of.replace(" ", "+"))
+        if at.tzinfo:
+            return at.astimezone(UTC)
+    raise Problem(422, "as_of is a position, or a time with a zone such as 2026-01-31T14:00:00+08:00.")
+
+
+Moment = Annotated[AsOf | None, Depends(as_of)]
+MinPosition = Annotated[str | None, Query(max_length=60, description="`<source>:<position>` of an answer")]
+Match = Annotated[str | None, Header(alias="If-None-Match")]
+Reader = Annotated[Principal, needs(Action.BOARD_READ)]
+
+
+class Reveal(RequestBody):
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+def api(views: Views, stream: BoardStream, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> APIRouter:
+    router = APIRouter(prefix="/v1")
+
+    async def viewer(site: str, who: Reader) -> Principal:
+        """Refuses before the stream begins: afterwards there is no status left to say so."""
+        await must_see(who, site)
+        stream.must_have_room()
+        return who
+
+    @router.get("/sites", tags=["boards"])
+    async def sites(who: Reader) -> dict[str, list[str]]:
+        """The sites whose boards the caller may see."""
+        return {"sites": await views.sites(who)}
+
+    @router.get("/sites/{site}/board", tags=["boards"])
+    async def board(
+        site: str, who: Reader, as_of: Moment, min_position: MinPosition = None, match: Match = None
+    ) -> Response:
+        """The open work orders of a site and those delivered on the day, longest waiting first."""
+        await must_see(who, site)
+        if min_position:
+            await views.wait_for(WORK_ORDER_BOARD, min_position)
+        return _answer(await views.board(who, site, as_of), match)
+
+    @router.get("/sites/{site}/board/stream", tags=["boards"], response_class=EventSourceResponse)
+    async def board_stream(
+        site: str,
+        who: Annotated[Principal, Depends(viewer)],
+        after: Annotated[int | None, Query(ge=0, le=2**62)] = None,
+        last_event_id: Annotated[str | None, Header(max_length=20)] = None,
+    ) -> Any:
+        """Server-sent events: `card` with the card as it stands now; the id is its position in the ledger."""
+        known = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
+        async for event in stream.watch(who, site, known):
+            yield event
+
+    @router.get("/work-orders/{id}", tags=["work orders"])
+    async def work_order(
+        id: str,
+        who: Annotated[Principal, needs(Action.WORK_ORDER_READ)],
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        if min_position:
+            await views.wait_for(WORK_ORDER_BOARD, min_position)
+        return _answer(await views.work_order(who, id, as_of), match)
+
+    @router.get("/work-orders/{id}/timeline", tags=["work orders"])
+    async def work_order_timeline(
+        id: str,
+        who: Annotated[Principal, needs(Action.WORK_ORDER_READ)],
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        if min_position:
+            await views.wait_for(WORK_ORDER_TIMELINE, min_position)
+        return _answer(await views.work_order_timeline(who, id, as_of), match)
+
+    @router.post("/work-orders/{id}/reveal", tags=["work orders"])
+    async def reveal_work_order(
+        id: str, body: Reveal, who: Annotated[Principal, needs(Action.PERSONAL_DATA_REVEAL)]
+    ) -> dict[str, str | None]:
+        """Name, phone and plate in clear; who asked, when and why is recorded first."""
+        return await reveal(who, WORK_ORDER_BOARD, id, body.reason)
+
+    @router.get("/complaints", tags=["complaints"])
+    async def complaints(
+        who: Annotated[Principal, needs(Action.COMPLAINT_READ)],
+        as_of: Moment,
+        only_open: bool = False,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        next: Annotated[str | None, Query(max_length=200)] = None,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        """Latest first; hand `next` back for the following page."""
+        if min_position:
+            await views.wait_for(COMPLAINT_TIMELINE, min_position)
+        read = await views.complaints(who, only_open=only_open, limit=limit, after=next, as_of=as_of)
+        return _answer(read, match)
+
+    @router.get("/complaints/{id}/timeline", tags=["complaints"])
+    async def complaint_timeline(
+        id: str,
+        who: Annotated[Principal, needs(Action.COMPLAINT_READ)],
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        if min_position:
+            await views.wait_for(COMPLAINT_TIMELINE, min_position)
+        return _answer(await views.complaint(who, id, as_of), match)
+
+    @router.post("/complaints/{id}/reveal", tags=["complaints"])
+    async def reveal_complaint(
+        id: str, body: Reveal, who: Annotated[Principal, needs(Action.PERSONAL_DATA_REVEAL)]
+    ) -> dict[str, str | None]:
+        """Name, phone and narrative in clear; who asked, when and why is recorded first."""
+        if not who.may(Action.COMPLAINT_READ):
+            raise missing()
+        return await reveal(who, COMPLAINT_TIMELINE, id, body.reason)
+
+    @router.get("/log", tags=["log"])
+    async def log(
+        who: Annotated[Principal, needs(Action.LOG_READ)],
+        after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 500,
+    ) -> Response:
+        """The ledger from any position, each event as the canonical JSON that was stored and hashed."""
+        async with pool.connection() as conn:
+            page = await feed_page(conn, after, limit, None if who.at("*") else sorted(who.sites))
+        return Response(page.to_json(), media_type="application/json")
+
+    @router.get("/status", tags=["operation"], dependencies=[needs(Action.STATUS_READ)])
+    async def how_it_stands() -> dict[str, Any]:
+        return await views.status()
+
+    @router.get("/parked", tags=["operation"])
+    async def parked(who: Annotated[Principal, needs(Action.PARKED_READ)], all: bool = False) -> Response:
+        """Messages that wait for an operator's decision, oldest first."""
+        return JSONResponse({"parked": await views.parked(who, settled_too=all)})
+
+    @router.get("/asyncapi.json", tags=["operation"], dependencies=[public])
+    async def async_api() -> dict[str, Any]:
+        return asyncapi()
+
+    async def must_see(who: Principal, site: str) -> None:
+        if not who.at(site) or ("*" in who.sites and site not in await views.sites(who)):
+            raise missing()
+
+    async def reveal(who: Principal, projection: Projection, id: str, reason: str) -> dict[str, str | None]:
+        values = await views.reveal(who, projection, id, reason)
+        if values is None:
+            raise missing()
+        return values
+
+    return router
+
+
+def health_api(pool: AsyncConnectionPool[AsyncConnection[Any]]) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", dependencies=[public])
+    async def healthz() -> dict[str, str]:
+        return {"status": "running"}
+
+    @router.get("/readyz", dependencies=[public])
+    async def readyz() -> Response:
+        """Ready when no source is stopped and the views follow the ledger."""
+        async with pool.connection() as conn:
+            now = await status(conn)
+        late = [v["name"] for v in now["views"] if v["behind"] > READY_WITHIN]
+        stopped = [s["source"] for s in now["sources"] if s["stopped"]]
+        if denied("ledger"):
+            return JSONResponse({"status": "the bus refuses the ledger; see the log"}, 503)
+        if late or stopped or not now["views"]:
+            return JSONResponse({"status": "not ready", "behind": late, "stopped": stopped}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @router.get("/metrics", dependencies=[public], response_class=PlainTextResponse)
+    async def metrics(request: Request) -> Response:
+        async with pool.connection() as conn:
+            now = await status(conn)
+        lines = [f"bayledger_ledger_head {now['ledger']['head']}", f"bayledger_parked {now['parked']}"]
+        for source in now["sources"]:
+            lines.append(f'bayledger_source_behind{{source="{source["source"]}"}} {source["behind"]}')
+            lines.append(
+                f'bayledger_source_stopped{{source="{source["source"]}"}} {int(bool(source["stopped"]))}'
+            )
+        for view in now["views"]:
+            lines.append(f'bayledger_view_behind{{view="{view["name"]}"}} {view["behind"]}')
+        return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+    return router
+
+
+READY_WITHIN = 1_000
+"""Positions a view may be behind and still be called ready."""
+
+
+def _answer(read: Read | None, match: str | None) -> Response:
+    """The document with its position; 304 if it is what the caller has."""
+    if read is None:
+        raise missing()
+    headers = {"Cache-Control": "private, no-cache"}
+    body = to_json({"position": read.position, "at": read.at.isoformat(), **read.document}).encode()
+    tag = '"' + hashlib.sha256(to_json(_without_clock(read.document)).encode()).hexdigest()[:32] + '"'
+    headers["ETag"] = tag
+    if match and tag in match:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def _without_clock(value: Any) -> Any:
+    """What depends on the facts alone: minutes pass, the document stays the same."""
+    if isinstance(value, dict):
+        return {k: _without_clock(v) for k, v in value.items() if k not in ("waiting_minutes", "minutes")}
+    return [_without_clock(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,75 @@
+"""Puts ledger and views together. Nothing else constructs anything."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx2
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from access.keyring import Keyring, load_master_key
+from access.pools import open_pool
+from access.problems import install
+from access.tokens import Tokens
+from eventlog.checkpoints import SigningKey, run_checkpoints
+from eventlog.follow import Wake
+from eventlog.ingest import run_ledger
+from eventlog.ledger import Ledger
+from eventlog.settings import Settings
+from eventlog.supervise import supervise
+from projections.api import api, health_api
+from projections.board_stream import BoardStream
+from projections.catalogue import PROJECTIONS
+from projections.feeds import open_feeds
+from projections.live import LiveViews
+from projections.reading import Views
+from projections.web.pages import pages
+
+
+def create_app(settings: Settings) -> FastAPI:
+    client = httpx2.AsyncClient(timeout=10)
+    ledger = Ledger(settings.ledger_db, open_feeds(settings, client))
+    keys = open_pool(settings.keys_db, 6)
+    keyring = Keyring(keys, load_master_key(settings.secrets / "master.key"))
+    wake = Wake(settings.ledger_db)
+    pool = open_pool(settings.ledger_db, 12)
+    live = LiveViews(pool, PROJECTIONS, wake)
+    views = Views(pool, live, keyring)
+    stream = BoardStream(pool, live, views)
+    key = SigningKey(settings.secrets / "ledger.key")
+    tasks: dict[str, Callable[[], Awaitable[None]]] = {
+        "ledger": partial(run_ledger, ledger, settings.nats_url),
+        "checkpoints": partial(run_checkpoints, ledger, key, settings.checkpoints),
+        "wake": wake.run,
+        "views": live.run,
+        "board.stream": stream.run,
+    }
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await pool.open(wait=False)
+        await keys.open(wait=False)
+        async with ledger.running():
+            running = [asyncio.create_task(supervise(name, task)) for name, task in tasks.items()]
+            try:
+                yield
+            finally:
+                await stream.end()
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+                await client.aclose()
+                await pool.close()
+                await keys.close()
+
+    app = FastAPIOffline(title="Bayledger", version="1", lifespan=lifespan, redoc_url=None)
+    app.state.tokens = Tokens(settings.jwks, settings.issuer, settings.audience)
+    app.state.keyring = keyring
+    app.state.stream = stream
+    install(app)
+    app.include_router(api(views, stream, pool))
+    app.include_router(health_api(pool))
+    app.include_router(pages(views))
+    return app

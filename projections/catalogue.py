@@ -1,0 +1,14 @@
+"""All views there are."""
+
+from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
+from projections.parked_messages.projection import PARKED_MESSAGES
+from projections.projection import Projection
+from projections.work_order_board.projection import WORK_ORDER_BOARD
+from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
+
+PROJECTIONS: tuple[Projection, ...] = (
+    WORK_ORDER_BOARD,
+    WORK_ORDER_TIMELINE,
+    COMPLAINT_TIMELINE,
+    PARKED_MESSAGES,
+)

@@ -1,0 +1,52 @@
+"""A template becomes a page: in the reader's language, for whoever is signed in."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse
+
+from access.roles import Action
+from access.tokens import Principal
+from projections.projection import Document
+from projections.reading import SITE_ZONE
+from projections.web.i18n import HERE, environment, language_of
+
+STATIC = HERE / "static"
+RELEASE = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(STATIC.iterdir()))).hexdigest()[:8]
+"""Part of the address of our files, so that no browser mixes those of two releases."""
+
+
+def page(
+    connection: HTTPConnection,
+    template: str,
+    who: Principal | None,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **facts: Any,
+) -> HTMLResponse:
+    query = f"?{connection.url.query}" if connection.url.query else ""
+    html = (
+        environment(language_of(connection))
+        .get_template(template)
+        .render(
+            who=who,
+            may=lambda action: who is not None and who.may(Action(action)),
+            here=connection.url.path + query,
+            now=datetime.now(UTC),
+            zone=SITE_ZONE,
+            release=RELEASE,
+            order=order,
+            **facts,
+        )
+    )
+    # Without a referrer a browser would not tell us that a form came from our own page.
+    return HTMLResponse(html, status, {**(headers or {}), "referrer-policy": "same-origin"})
+
+
+def order(card: Document) -> str:
+    """By which the cards of a column are sorted: the next promise first, the last delivery first."""
+    if "delivered_at" in card:
+        return f"{10**11 - datetime.fromisoformat(card['delivered_at']).timestamp():018.3f}"
+    return f"{card.get('promised_at', '9999')} {card.get('since', '')}"

@@ -1,0 +1,344 @@
+"""Who gets through which door: every route, every role, at the own site, at another one, and nobody at all.
+
+What a route needs is written down here once more, by hand: a route that is new, or that needs something else
+than it did, fails until somebody has thought about it.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import nats
+import pytest
+
+from access.guard import undeclared_routes
+from access.roles import MAY, Action, Role
+from eventlog.settings import Settings
+from ops.serving import APPS, create_apps
+from tests.journeys.story import Visit, eventually
+from tests.system import Running
+
+PUBLIC: Final = None
+SERVICE = {
+    "GET /healthz": PUBLIC,
+    "GET /metrics": PUBLIC,
+    "GET /readyz": PUBLIC,
+    "GET /v1/log": Action.LOG_READ,
+    "POST /v1/parked/{parked_id}/discard": Action.PARKED_DECIDE,
+    "POST /v1/parked/{parked_id}/retry": Action.PARKED_DECIDE,
+}
+NEEDS: dict[str, dict[str, Action | None]] = {
+    "reception": SERVICE
+    | {
+        "POST /v1/visits": Action.VISIT_RECEIVE,
+        "POST /v1/visits/{visit_id}/deliver": Action.VISIT_DELIVER,
+        "POST /v1/visits/{visit_id}/repairs/{line}/approve": Action.VISIT_ANSWER,
+        "POST /v1/visits/{visit_id}/repairs/{line}/decline": Action.VISIT_ANSWER,
+    },
+    "workshop": SERVICE
+    | {
+        "POST /v1/work-orders/{work_order_id}/complete": Action.WORK_ORDER_COMPLETE,
+        "POST /v1/work-orders/{work_order_id}/dispatch": Action.WORK_ORDER_DISPATCH,
+        "POST /v1/work-orders/{work_order_id}/quality/fail": Action.WORK_ORDER_INSPECT,
+        "POST /v1/work-orders/{work_order_id}/quality/pass": Action.WORK_ORDER_INSPECT,
+        "POST /v1/work-orders/{work_order_id}/repairs": Action.WORK_ORDER_ADD_REPAIR,
+        "POST /v1/work-orders/{work_order_id}/rework": Action.WORK_ORDER_REWORK,
+    },
+    "customer-care": SERVICE
+    | {
+        "POST /v1/complaints": Action.COMPLAINT_RAISE,
+        "POST /v1/complaints/{complaint_id}/contact": Action.COMPLAINT_CONTACT,
+        "POST /v1/complaints/{complaint_id}/resolve": Action.COMPLAINT_RESOLVE,
+        "POST /v1/subjects/{customer}/erase": Action.SUBJECT_ERASE,
+    },
+    "projections": {
+        "GET /healthz": PUBLIC,
+        "GET /metrics": PUBLIC,
+        "GET /readyz": PUBLIC,
+        "GET /v1/asyncapi.json": PUBLIC,
+        "GET /v1/complaints": Action.COMPLAINT_READ,
+        "GET /v1/complaints/{id}/timeline": Action.COMPLAINT_READ,
+        "GET /v1/log": Action.LOG_READ,
+        "GET /v1/parked": Action.PARKED_READ,
+        "GET /v1/sites": Action.BOARD_READ,
+        "GET /v1/sites/{site}/board": Action.BOARD_READ,
+        "GET /v1/sites/{site}/board/stream": Action.BOARD_READ,
+        "GET /v1/status": Action.STATUS_READ,
+        "GET /v1/work-orders/{id}": Action.WORK_ORDER_READ,
+        "GET /v1/work-orders/{id}/timeline": Action.WORK_ORDER_READ,
+        "POST /v1/complaints/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
+        "POST /v1/work-orders/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
+    },
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "visits": {
+        "vin": "LSVAA4182E2123456",
+        "plate": "沪A12345",
+        "customer_name": "王",
+        "phone": "13812345678",
+        "mileage_km": 1,
+        "symptoms": ["x"],
+    },
+    "complaints": {
+        "channel": "phone",
+        "subject": "other",
+        "severity": "major",
+        "customer_name": "王",
+        "phone": "13812345678",
+        "narrative": "…",
+    },
+    "decline": {"reason": "later"},
+    "dispatch": {"team": "D 组"},
+    "repairs": {"description": "x", "price_fen": 1, "delay_minutes": 1},
+    "fail": {"cause": "x"},
+    "contact": {"outcome": "reached"},
+    "resolve": {"resolution": "apology"},
+    "discard": {"reason": "looking"},
+    "reveal": {"reason": "looking"},
+}
+STALE = {"If-Match": '"v999"'}
+"""Commands are given for a version that is not there: who gets through is answered 412, nothing changes."""
+MISSING = {
+    "visit_id": "0" * 20,
+    "line": "1",
+    "work_order_id": "nowhere",
+    "complaint_id": "nowhere",
+    "customer": "c-00000000",
+    "parked_id": "nowhere",
+    "id": "nowhere",
+    "site": "nowhere",
+}
+GROUP_WIDE = {"customer"}
+"""A person is one person at all sites; whose id somebody knows, they may ask to be forgotten."""
+
+
+@pytest.fixture(scope="module")
+async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict[str, str]]]:
+    """What there is at sh01, by the app and the name of the path's parameter."""
+    complaint = await running.post("/customer-care/v1/complaints", BODIES["complaints"], "care_agent")
+    path = f"/v1/complaints/{complaint['id']}/timeline"
+    read = await running.get(path, "care_agent", min_position=complaint["position"])
+    parked = await _park(running)
+    shared = {"line": "1", "site": "sh01"}
+    yield {
+        "reception": shared | {"visit_id": order.id, "parked_id": parked["reception"]},
+        "workshop": shared | {"work_order_id": order.id, "parked_id": parked["workshop"]},
+        "customer-care": {
+            "complaint_id": complaint["id"],
+            "customer": read.json()["customer"],
+            "parked_id": parked["customer-care"],
+        },
+        "projections": shared | {"id": order.id, "complaint": complaint["id"]},
+    }
+    for service, id in parked.items():
+        await running.send(f"/{service}/v1/parked/{id}/discard", {"reason": "seen"}, "operator", "*")
+
+
+async def _park(running: Running) -> dict[str, str]:
+    """A message per service that no policy can handle, published by a stranger at sh01."""
+    lines = (running.data / "environment").read_text().splitlines()
+    bus = await nats.connect(dict(line.split("=", 1) for line in lines)["BAYLEDGER_NATS_URL"])
+    for subject in (
+        "reception.vehicle_received",
+        "workshop.repair_added",
+        "customer_care.subject_erased",
+    ):
+        await bus.jetstream().publish(f"aftersales.sh01.{subject}", b'"poison for the matrix"')
+    await bus.close()
+    poison = base64.b64encode(b'"poison for the matrix"').decode()
+
+    async def found() -> dict[str, str] | None:
+        answer = await running.get("/v1/parked", "operator", "*")
+        ours = {
+            each["service"]: each["parked_id"] for each in answer.json()["parked"] if each["body"] == poison
+        }
+        return ours if len(ours) == 3 else None
+
+    return dict(await eventually(found))
+
+
+def test_every_route_declares_what_it_needs(tmp_path: Path) -> None:
+    """The positive control, an undeclared route that is found, stands beside the gate's own tests."""
+    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
+    settings = Settings(
+        issuer="nobody",
+        audience="nobody",
+        feed_token=None,
+        nats_url="nats://127.0.0.1:1",
+        reception_db=nowhere,
+        workshop_db=nowhere,
+        customer_care_db=nowhere,
+        ledger_db=nowhere,
+        keys_db=nowhere,
+        secrets=tmp_path,
+        checkpoints=tmp_path,
+        jwks=str(tmp_path / "jwks.json"),
+        reception_url="",
+        workshop_url="",
+        customer_care_url="",
+    )
+    for name, app in create_apps(settings, APPS).items():
+        assert undeclared_routes(app) == [], name
+
+
+@pytest.mark.parametrize("app", NEEDS)
+async def test_the_routes_are_the_ones_written_down_here(running: Running, app: str) -> None:
+    assert set(await _operations(running, app)) == set(NEEDS[app])
+
+
+async def test_every_route_for_every_role(running: Running, things: dict[str, dict[str, str]]) -> None:
+    probes = [
+        (app, operation, action, role)
+        for app, operations in NEEDS.items()
+        for operation, action in operations.items()
+        for role in [*Role, None]
+    ]
+    at_once = asyncio.Semaphore(8)
+    wrong: list[str] = []
+    sent = 0
+
+    async def probe(app: str, operation: str, action: Action | None, role: Role | None) -> None:
+        nonlocal sent
+        async with at_once:
+            for site in ("sh01", "sh02") if role else ("",):
+                sent += 1
+                got = await _ask(running, app, operation, things[app], role, site)
+                expected = _expected(app, operation, action, role, site)
+                if got.status_code not in expected:
+                    who = f"{role} at {site}" if role else "nobody"
+                    wrong.append(f"{app} {operation} by {who}: {got.status_code}, not {expected}: {got.text}")
+                elif site == "sh02" and got.status_code == 404:
+                    absent = await _ask(running, app, operation, MISSING, role, site)
+                    if _without_instance(got) != _without_instance(absent):
+                        wrong.append(
+                            f"{app} {operation} by {role}: another site's differs from a missing one"
+                        )
+                elif (
+                    site == "sh02"
+                    and got.status_code == 200
+                    and (known := [id for id in things[app].values() if len(id) > 8 and id in got.text])
+                ):
+                    wrong.append(f"{app} {operation} by {role} at sh02 shows {known}")
+
+    await asyncio.gather(*(probe(*each) for each in probes))
+    assert wrong == []
+    assert sent >= 500
+
+
+async def test_somebody_of_all_sites_sees_what_each_site_sees(
+    running: Running, things: dict[str, dict[str, str]]
+) -> None:
+    order, complaint = things["projections"]["id"], things["projections"]["complaint"]
+    for path in (
+        "/v1/sites/sh01/board",
+        f"/v1/work-orders/{order}",
+        f"/v1/complaints/{complaint}/timeline",
+        "/v1/complaints",
+    ):
+        everywhere = await running.get(path, "region_auditor", "*")
+        here = await running.get(path, "region_auditor", "sh01")
+        assert (everywhere.status_code, here.status_code) == (200, 200)
+    assert "sh01" in (await running.get("/v1/sites", "region_auditor", "*")).json()["sites"]
+    unknown = await running.get("/v1/sites/nowhere/board", "region_auditor", "*")
+    assert unknown.status_code == 404
+
+
+async def test_a_command_is_given_at_one_site(running: Running, things: dict[str, dict[str, str]]) -> None:
+    for body, path in (
+        (BODIES["visits"], "visits"),
+        ({}, f"visits/{things['reception']['visit_id']}/deliver"),
+    ):
+        answer = await running.send(f"/reception/v1/{path}", body, "advisor", "*")
+        assert (answer.status_code, "use one of the site" in answer.json()["detail"]) == (403, True)
+
+
+@pytest.mark.parametrize("role", ["group_auditor", "integrator"])
+async def test_the_feed_of_a_service_is_for_readers_of_all_sites(running: Running, role: str) -> None:
+    for service in ("reception", "workshop", "customer-care"):
+        assert (await running.get(f"/{service}/v1/log", role, "sh01")).status_code == 403
+        assert (await running.get(f"/{service}/v1/log", role, "*")).status_code == 200
+
+
+async def test_the_log_of_some_sites_shows_these_only(running: Running, order: Visit) -> None:
+    await Visit(running, "sh02").received()
+    ours, all = [(await running.get("/v1/log", "integrator", s, limit=1000)).json() for s in ("sh02", "*")]
+    assert {each["event"]["site"] for each in ours["events"]} == {"sh02"}
+    assert {each["event"]["site"] for each in all["events"]} >= {"sh01", "sh02"}
+    assert order.id not in json.dumps(ours)
+
+
+async def test_references_to_another_sites_things_are_kept_and_show_nothing(
+    running: Running, things: dict[str, dict[str, str]]
+) -> None:
+    """Services do not read each other's data: an id in a body opens nothing."""
+    theirs = things["reception"]["visit_id"]
+    body = BODIES["complaints"] | {"visit_id": theirs, "work_order_id": theirs, "phone": "15500000001"}
+    raised = await running.post("/customer-care/v1/complaints", body, "care_agent", "sh02")
+    path = f"/v1/complaints/{raised['id']}/timeline"
+    timeline = await running.get(path, "care_agent", "sh02", min_position=raised["position"])
+    assert timeline.status_code == 200
+    assert (await running.get(f"/v1/work-orders/{theirs}", "care_agent", "sh02")).status_code == 404
+
+
+async def _operations(running: Running, app: str) -> list[str]:
+    prefix = "" if app == "projections" else f"/{app}"
+    paths = (await running.client.get(f"{prefix}/openapi.json")).json()["paths"]
+    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+
+
+def _parameters(operation: str) -> list[str]:
+    return [part[1:-1] for part in operation.split("/") if part.startswith("{")]
+
+
+def _expected(app: str, operation: str, action: Action | None, role: Role | None, site: str) -> set[int]:
+    if action is PUBLIC:
+        # Some message is parked here all the time; that does not make the system unready.
+        return {200}
+    if role is None:
+        return {401}
+    if action not in MAY[role]:
+        return {403}
+    if operation == "GET /v1/log" and app != "projections":
+        return {403}
+    names = set(_parameters(operation)) - {"line"}
+    if site == "sh02" and names and not names & GROUP_WIDE:
+        return {404}
+    if "/complaints/{id}/reveal" in operation and Action.COMPLAINT_READ not in MAY[role]:
+        return {404}
+    if "parked_id" in names:
+        return {200, 201, 409}  # decided at once: an operator names no version
+    return {200} if operation.startswith("GET") or operation.endswith("reveal") else {412}
+
+
+@cache
+def _bearer(running: Running, role: Role, site: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {running.token(role, site)}"}
+
+
+async def _ask(
+    running: Running, app: str, operation: str, ids: dict[str, str], role: Role | None, site: str
+) -> httpx2.Response:
+    method, path = operation.split(" ")
+    if path.startswith("/v1/complaints/{id}") and "complaint" in ids:
+        ids = ids | {"id": ids["complaint"]}
+    prefix = "" if app == "projections" else f"/{app}"
+    headers = _bearer(running, role, site) if role else {}
+    if method == "POST" and app != "projections":
+        headers = headers | STALE
+    body = BODIES.get(path.rpartition("/")[2], {}) if method == "POST" else None
+    request = running.client.build_request(method, prefix + path.format_map(ids), json=body, headers=headers)
+    answer = await running.client.send(request, stream=True)
+    if "event-stream" not in answer.headers["content-type"]:
+        await answer.aread()
+    await answer.aclose()
+    return answer
+
+
+def _without_instance(answer: httpx2.Response) -> tuple[dict[str, str], dict[str, Any]]:
+    headers = {k: v for k, v in answer.headers.items() if k not in ("date", "content-length")}
+    return headers, {**answer.json(), "instance": ""}

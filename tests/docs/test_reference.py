@@ -1,0 +1,51 @@
+"""The reference says what the code does, and its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.tables import REFERENCE, REGION, TABLES, regenerated
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("page", sorted(REFERENCE.glob("*.md")), ids=lambda page: page.stem)
+def test_tables_say_what_the_code_says(page: Path) -> None:
+    """If one differs: `python -m tests.docs.tables`."""
+    assert page.read_text() == regenerated(page.read_text())
+
+
+def test_every_table_is_shown_once() -> None:
+    shown = [name for page in REFERENCE.glob("*.md") for _, name, _, _ in REGION.findall(page.read_text())]
+    assert sorted(shown) == sorted(TABLES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    targets = [link.partition("#")[0] for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_rule_that_is_quoted_is_listed() -> None:
+    folders = ("access", "docs", "eventlog", "events", "ops", "projections", "services", "tests")
+    quoted: set[str] = set()
+    for file in (f for folder in folders for f in (ROOT / folder).rglob("*") if f.suffix in (".py", ".md")):
+        quoted |= set(re.findall(r"\b[RWCXK]-\d\d\b", file.read_text()))
+    listed = set(re.findall(r"^\| ([A-Z]-\d\d) ", (REFERENCE / "requirements.md").read_text(), re.MULTILINE))
+    assert sorted(quoted) == sorted(listed)
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        links = (link.partition("#")[0] for link in LINK.findall(page.read_text()) if "://" not in link)
+        waiting += [page.parent / link for link in links]
+    assert {page for page in PAGES if page.is_relative_to(ROOT / "docs")} <= reached

@@ -1,0 +1,86 @@
+"""A customer who is dissatisfied, and what becomes of it."""
+
+from typing import Any
+
+from tests.system import Running
+
+RAISED = {
+    "channel": "phone",
+    "subject": "repair_service",
+    "severity": "major",
+    "customer_name": "李雷",
+    "phone": "13900001111",
+    "narrative": "等了两个小时还没有人告诉我进度。\nNobody told me anything.",
+}
+
+
+async def test_a_complaint_is_raised_answered_and_resolved(running: Running) -> None:
+    complaint = (await running.post("/customer-care/v1/complaints", RAISED, "care_agent"))["id"]
+    path = f"/customer-care/v1/complaints/{complaint}"
+    refused = await running.send(f"{path}/resolve", {"resolution": "apology"}, "care_manager")
+    assert (refused.status_code, refused.json()["detail"]) == (409, "The customer has not been reached yet.")
+
+    for outcome in ("not_reached", "reached"):
+        await running.post(f"{path}/contact", {"channel": "phone", "outcome": outcome}, "care_agent")
+    resolved = await running.post(f"{path}/resolve", {"resolution": "apology"}, "care_manager")
+
+    timeline = await _timeline(running, complaint, "care_agent", resolved["position"])
+    assert (
+        timeline.items()
+        >= {
+            "status": "resolved",
+            "resolution": "apology",
+            "attempts": 2,
+            "severity": "major",
+            "customer_name": None,
+            "customer_name_hidden": True,
+            "narrative_hidden": True,
+        }.items()
+    )
+    assert [entry["event"].split(".")[1] for entry in timeline["entries"]] == [
+        "complaint_raised",
+        "customer_contacted",
+        "customer_contacted",
+        "complaint_resolved",
+    ]
+    assert "李雷" not in str(timeline)
+    then = await _timeline(running, complaint, "care_agent", as_of=timeline["position"] - 1)
+    assert then["status"] == "contacted"
+
+
+async def test_personal_words_are_shown_on_request_with_a_reason(running: Running) -> None:
+    raised = await running.post("/customer-care/v1/complaints", RAISED, "care_agent")
+    await _timeline(running, raised["id"], "care_agent", raised["position"])
+    path = f"/v1/complaints/{raised['id']}/reveal"
+    clear = await running.send(path, {"reason": "calling the customer back"}, "care_agent")
+    assert clear.json() == {name: RAISED[name] for name in ("customer_name", "phone", "narrative")}
+    without = await running.send(path, {"reason": "  "}, "care_agent")
+    assert without.status_code == 422
+
+
+async def test_complaints_are_listed_latest_first_in_pages(running: Running) -> None:
+    site, ids = "pages", []
+    for _ in range(5):
+        raised = await running.post("/customer-care/v1/complaints", RAISED, "care_agent", site)
+        ids.append(raised["id"])
+    await _timeline(running, raised["id"], "care_agent", raised["position"], site)
+    listed: list[str] = []
+    page: dict[str, Any] = {"next": None}
+    while True:
+        given = {"next": page["next"]} if page["next"] else {}
+        page = (await running.get("/v1/complaints", "care_agent", site, limit=2, **given)).json()
+        assert len(page["complaints"]) <= 2
+        listed += [complaint["complaint_id"] for complaint in page["complaints"]]
+        if page["next"] is None:
+            break
+    assert listed == ids[::-1]
+
+
+async def _timeline(
+    running: Running, id: str, role: str, min_position: str = "0", site: str = "sh01", **params: Any
+) -> dict[str, Any]:
+    answer = await running.get(
+        f"/v1/complaints/{id}/timeline", role, site, min_position=min_position, **params
+    )
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())

@@ -1,0 +1,137 @@
+"""The rules of a visit."""
+
+import pytest
+
+from events import Sealed
+from events.reception import (
+    ApprovalRequested,
+    RepairApproved,
+    RepairDeclined,
+    VehicleDelivered,
+    VehicleReadied,
+    VehicleReceived,
+)
+from services.reception.commands import (
+    ApproveRepair,
+    Command,
+    DeclineRepair,
+    DeliverVehicle,
+    ReadyVehicle,
+    ReceiveVehicle,
+    RequestApproval,
+)
+from services.reception.visit import VISIT
+from tests.spec import Spec
+
+visit = Spec(VISIT)
+
+sealed = Sealed(subject="c-1", context="reception.vehicle_received.phone", box="AAAA")
+receive = ReceiveVehicle(
+    visit_id="V1",
+    work_order_id="V1",
+    vin="LSVAA49J132047371",
+    vin_check_digit="ok",
+    customer="c-1",
+    customer_name=sealed,
+    phone=sealed,
+    plate=sealed,
+    mileage_km=48_210,
+    symptoms=("squeals when braking",),
+)
+received = VehicleReceived(**receive.model_dump())
+request = RequestApproval(
+    visit_id="V1", work_order_id="V1", line=1, description="brake pads", price_fen=68_000, delay_minutes=40
+)
+requested = ApprovalRequested(**request.model_dump())
+approve = ApproveRepair(visit_id="V1", line=1, channel="phone")
+approved = RepairApproved(visit_id="V1", work_order_id="V1", line=1, channel="phone")
+decline = DeclineRepair(visit_id="V1", line=1, channel="phone", reason="too_expensive")
+declined = RepairDeclined(visit_id="V1", work_order_id="V1", line=1, channel="phone", reason="too_expensive")
+ready = ReadyVehicle(visit_id="V1")
+readied = VehicleReadied(visit_id="V1", work_order_id="V1")
+deliver = DeliverVehicle(visit_id="V1", mileage_km=48_215)
+delivered = VehicleDelivered(visit_id="V1", work_order_id="V1", mileage_km=48_215)
+
+
+def test_a_customer_hands_over_a_vehicle() -> None:
+    visit.given().when(receive).then(received)
+
+
+def test_a_vehicle_is_received_once() -> None:
+    visit.given(received).when(receive).then_nothing()
+
+
+def test_reception_asks_the_customer_about_an_added_repair() -> None:
+    """R-60, R-61: with its price and the delay it causes."""
+    visit.given(received).when(request).then(requested)
+
+
+def test_the_customer_is_asked_once() -> None:
+    visit.given(received, requested).when(request).then_nothing()
+    visit.given(received, requested, declined).when(request).then_nothing()
+
+
+def test_the_customer_agrees() -> None:
+    """R-62, R-64."""
+    visit.given(received, requested).when(approve).then(approved)
+
+
+def test_agreeing_twice_changes_nothing() -> None:
+    visit.given(received, requested, approved).when(approve).then_nothing()
+
+
+def test_the_customer_refuses() -> None:
+    """R-62, R-63."""
+    visit.given(received, requested).when(decline).then(declined)
+
+
+def test_refusing_twice_changes_nothing() -> None:
+    visit.given(received, requested, declined).when(decline).then_nothing()
+
+
+def test_an_answer_is_final() -> None:
+    visit.given(received, requested, declined).when(approve).then_rejected("line 1 was already declined")
+    visit.given(received, requested, approved).when(decline).then_rejected("line 1 was already approved")
+
+
+@pytest.mark.parametrize("answer", [approve, decline])
+def test_there_is_no_answer_without_a_question(answer: Command) -> None:
+    visit.given(received).when(answer).then_rejected("no approval was requested for line 1")
+
+
+def test_the_vehicle_is_ready_when_its_quality_check_passed() -> None:
+    visit.given(received).when(ready).then(readied)
+
+
+def test_a_vehicle_is_readied_once() -> None:
+    visit.given(received, readied).when(ready).then_nothing()
+
+
+def test_the_customer_takes_the_vehicle_home() -> None:
+    visit.given(received, readied).when(deliver).then(delivered)
+
+
+def test_the_mileage_at_delivery_may_be_unknown() -> None:
+    unread = DeliverVehicle(visit_id="V1")
+    visit.given(received, readied).when(unread).then(VehicleDelivered(visit_id="V1", work_order_id="V1"))
+
+
+def test_a_vehicle_is_delivered_once() -> None:
+    visit.given(received, readied, delivered).when(deliver).then_nothing()
+
+
+def test_nothing_is_delivered_before_its_quality_check_passed() -> None:
+    """W-17."""
+    visit.given(received).when(deliver).then_rejected("the vehicle has not passed its quality check yet")
+
+
+def test_mileage_never_falls() -> None:
+    too_low = DeliverVehicle(visit_id="V1", mileage_km=48_209)
+    visit.given(received, readied).when(too_low).then_rejected(
+        "48209 km is less than the 48210 km at reception"
+    )
+
+
+@pytest.mark.parametrize("command", [request, approve, decline, ready, deliver])
+def test_a_visit_begins_when_the_vehicle_is_received(command: Command) -> None:
+    visit.given().when(command).then_rejected("the vehicle has not been received")

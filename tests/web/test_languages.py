@@ -1,0 +1,131 @@
+"""Both languages say everything."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from babel.messages.catalog import Message
+from babel.messages.extract import extract_from_dir
+from starlette.requests import HTTPConnection
+
+from access.roles import Role
+from events import customer_care, event_classes, reception
+from projections.catalogue import PROJECTIONS
+from projections.web.i18n import (
+    HERE,
+    LANGUAGES,
+    catalog,
+    english,
+    language_of,
+    sentence_pattern,
+    translate_sentence,
+)
+from projections.work_order_board.projection import COLUMNS
+
+CHINESE = list(catalog("zh-CN"))[1:]
+"""Without the header."""
+NAMES = {
+    "event": tuple(event_classes()),
+    "role": tuple(Role),
+    "column": COLUMNS,
+    "channel": get_args(customer_care.Channel) + get_args(reception.AnswerChannel),
+    "reason": get_args(reception.DeclineReason),
+    "subject": get_args(customer_care.Subject),
+    "severity": get_args(customer_care.Severity),
+    "outcome": get_args(customer_care.Outcome),
+    "resolution": get_args(customer_care.Resolution),
+    "status": ("raised", "contacted", "resolved"),
+    "source": ("reception", "workshop", "customer_care"),
+    "view": tuple(projection.name for projection in PROJECTIONS),
+}
+ROOT = HERE.parent.parent
+
+
+def asking(accept: str, cookie: str = "") -> HTTPConnection:
+    headers = [(b"accept-language", accept.encode()), (b"cookie", cookie.encode())]
+    return HTTPConnection({"type": "http", "headers": headers})
+
+
+def texts(message: Message) -> tuple[str, ...]:
+    return (message.id,) if isinstance(message.id, str) else tuple(message.id)
+
+
+def test_every_text_of_the_pages_is_translated_and_no_other() -> None:
+    found = extract_from_dir(str(HERE / "templates"), [("**.html", "jinja2")])
+    used = {id if isinstance(id, str) else id[0] for _, _, id, _, _ in found}
+    assert used == {texts(message)[0] for message in CHINESE if message.context is None}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_every_name_is_translated_and_no_other(kind: str) -> None:
+    used = {english(name) for name in NAMES[kind]}
+    assert used == {message.id for message in CHINESE if message.context == kind}
+
+
+def test_translations_are_complete() -> None:
+    for message in CHINESE:
+        assert message.string, message.id
+        assert not message.fuzzy, message.id
+        given = {name for text in texts(message) for name in re.findall(r"%\((\w+)\)s", text)}
+        strings = (message.string,) if isinstance(message.string, str) else message.string
+        for string in strings:
+            used = set(re.findall(r"%\((\w+)\)s", string))
+            assert used == given or (message.context == "problem" and used <= given), message.id
+
+
+def refusals(path: Path) -> Iterator[str]:
+    """The sentences with which a module refuses, with an X for each part that varies."""
+    for call in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            continue
+        if call.func.id not in ("Rejected", "Problem", "Unauthenticated", "Unavailable", "_who_are_you"):
+            continue
+        for argument in call.args[:2]:
+            match argument:
+                case ast.Constant(value=str(text)):
+                    yield text
+                case ast.JoinedStr(values=parts) if len(parts) > 2:
+                    yield "".join(str(p.value) if isinstance(p, ast.Constant) else "X" for p in parts)
+
+
+def test_every_refusal_is_translated() -> None:
+    patterns = [sentence_pattern(str(m.id)) for m in CHINESE if m.context == "problem"]
+    folders = ("access", "eventlog", "services", "projections")
+    sentences = {s for folder in folders for path in (ROOT / folder).rglob("*.py") for s in refusals(path)}
+    assert len(sentences) > 30
+    lacking = [s for s in sentences if not any(p.fullmatch(s.rstrip(".") + ".") for p in patterns)]
+    assert lacking == []
+
+
+def test_a_refusal_keeps_what_it_is_about() -> None:
+    sentence = "Line 4 was already declined."
+    assert translate_sentence("zh-CN", sentence) == "第 4 项客户已答复：不做。"
+    assert translate_sentence("en", sentence) == sentence
+    assert translate_sentence("zh-CN", "Never said before.") == "Never said before."
+
+
+@pytest.mark.parametrize(
+    ("accept", "cookie", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "", "zh-CN"),
+        ("zh-TW", "", "zh-CN"),
+        ("de, en-GB;q=0.8, zh;q=0.7", "", "en"),
+        ("en;q=0.1, zh;q=0.9", "", "zh-CN"),
+        ("zh;q=0, en;q=0.5", "", "en"),
+        ("", "", "en"),
+        (";;q=,q=x", "", "en"),
+        ("en", "bayledger_language=zh-CN", "zh-CN"),
+        ("en", "bayledger_language=xx", "en"),
+    ],
+)
+def test_the_reader_is_understood(accept: str, cookie: str, language: str) -> None:
+    assert language_of(asking(accept, cookie)) == language
+    assert language in LANGUAGES
+
+
+def test_names_of_the_code_read_as_words() -> None:
+    assert english("workshop.repair_added.v1") == "Repair added"
+    assert english("waiting_for_customer") == "Waiting for customer"

@@ -1,0 +1,167 @@
+"""What the pages say to whom, without a browser."""
+
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import httpx2
+import pytest
+
+from access.guard import SESSION_COOKIE
+from tests.system import Running
+
+PAGE = {"Accept": "text/html", "Accept-Language": "en"}
+CHINESE = {"Accept": "text/html", "Accept-Language": "zh-CN"}
+OURS = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
+
+
+def as_(running: Running, role: str, site: str = "sh01") -> dict[str, str]:
+    return {**PAGE, "Cookie": f"{SESSION_COOKIE}={running.token(role, site)}"}
+
+
+@pytest.fixture
+async def visitor(running: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=running.url) as client:
+        yield client
+
+
+async def sign_in(
+    visitor: httpx2.AsyncClient, token: str, next: str = "/", **headers: str
+) -> httpx2.Response:
+    content = urlencode({"token": token, "next": next})
+    return await visitor.post("/session", content=content, headers={**PAGE, **OURS, **headers})
+
+
+async def test_nobody_is_sent_to_sign_in_and_back(visitor: httpx2.AsyncClient, running: Running) -> None:
+    answer = await visitor.get("/sites/sh01/board?as_of=3", headers=PAGE)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?next=/sites/sh01/board%3Fas_of%3D3"
+
+
+async def test_a_program_still_gets_a_problem_document(visitor: httpx2.AsyncClient, running: Running) -> None:
+    answer = await visitor.get("/sites/sh01/board", headers={"Accept-Language": "zh-CN"})
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
+    assert answer.json()["detail"] == "请先登录。"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_the_token_moves_into_a_cookie_no_script_reads(
+    visitor: httpx2.AsyncClient, running: Running
+) -> None:
+    answer = await sign_in(visitor, running.token("advisor", "sh01"), "/sites/sh01/board")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sites/sh01/board")
+    cookie = answer.headers["set-cookie"].lower()
+    assert cookie.startswith(SESSION_COOKIE)
+    assert {"httponly", "samesite=strict", "path=/"} <= set(cookie.split("; "))
+
+
+async def test_a_bad_token_is_told_why(visitor: httpx2.AsyncClient, running: Running) -> None:
+    answer = await sign_in(visitor, "x.y.z", **{"Accept-Language": "zh-CN"})
+    assert answer.status_code == 401
+    assert "令牌格式不正确。" in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+async def test_nobody_else_signs_us_in_or_out(visitor: httpx2.AsyncClient, running: Running) -> None:
+    token = running.token("advisor", "sh01")
+    assert (await sign_in(visitor, token, **{"Sec-Fetch-Site": "cross-site"})).status_code == 403
+    answer = await visitor.post("/sign-out", headers={**PAGE, "Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "next", ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "x", ""]
+)
+async def test_signing_in_never_leads_away(visitor: httpx2.AsyncClient, running: Running, next: str) -> None:
+    answer = await sign_in(visitor, running.token("advisor", "sh01"), next)
+    assert answer.headers["location"] == "/"
+
+
+async def test_signing_out_ends_the_session(visitor: httpx2.AsyncClient, running: Running) -> None:
+    answer = await visitor.post("/sign-out", headers={**as_(running, "advisor"), **OURS})
+    assert answer.headers["location"] == "/sign-in"
+    assert "max-age=0" in answer.headers["set-cookie"].lower()
+
+
+async def test_everybody_starts_where_they_work(visitor: httpx2.AsyncClient, running: Running) -> None:
+    answer = await visitor.get("/", headers=as_(running, "advisor"))
+    assert answer.headers["location"] == "/sites/sh01/board"
+    for role in ("operator", "group_auditor"):
+        answer = await visitor.get("/", headers=as_(running, role))
+        assert answer.headers["location"] == "/status"
+    answer = await visitor.get("/", headers=as_(running, "customer"))
+    assert "Your role has no pages here" in answer.text
+    assert (await visitor.get("/", headers=PAGE)).headers["location"] == "/sign-in"
+
+
+async def test_a_chosen_language_stays(visitor: httpx2.AsyncClient, running: Running) -> None:
+    answer = await visitor.get("/language/zh-CN?next=/complaints", headers=PAGE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/complaints")
+    assert "bayledger_language=zh-CN" in answer.headers["set-cookie"]
+    assert (await visitor.get("/language/tlh", headers=PAGE)).status_code == 404
+
+
+async def test_refusals_are_pages_in_both_languages(visitor: httpx2.AsyncClient, running: Running) -> None:
+    for path, role, status, en, zh in (
+        ("/nowhere", "advisor", 404, "There is nothing here by that name.", "这里没有您要找的内容。"),
+        ("/sites/sh02/board", "advisor", 404, "Not found", "未找到"),
+        ("/work-orders/none", "advisor", 404, "Not found", "未找到"),
+        ("/complaints", "technician", 403, "Not for your role", "您的角色无权查看"),
+        ("/sites/sh01/board?as_of=soon", "advisor", 422, "not a moment", "回看的时间无法识别。"),
+    ):
+        for headers, words in ((PAGE, en), (CHINESE, zh)):
+            answer = await visitor.get(path, headers={**as_(running, role), **headers})
+            assert (answer.status_code, words in answer.text) == (status, True), (path, words)
+            assert answer.headers["content-type"].startswith("text/html")
+            assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+
+
+async def test_a_rule_speaks_the_language_of_whoever_broke_it(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    path = f"/reception/v1/visits/{received}/deliver"
+    answer = await running.send(path, {}, "advisor", headers={"Accept-Language": "zh-CN"})
+    assert (answer.status_code, answer.json()["detail"]) == (409, "车辆尚未通过质检。")
+
+
+async def test_what_people_type_is_text(visitor: httpx2.AsyncClient, running: Running, received: str) -> None:
+    answer = await visitor.get(f"/work-orders/{received}", headers=as_(running, "advisor"))
+    assert "&lt;b&gt;noise&lt;/b&gt;" in answer.text
+    assert "<b>noise" not in answer.text
+
+
+async def test_pages_bring_no_script_and_no_style_of_their_own(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    for path in ("/sites/sh01/board", f"/work-orders/{received}", "/visits/new", "/complaints", "/sign-in"):
+        text = (await visitor.get(path, headers=as_(running, "advisor"))).text
+        assert re.findall(r"<script(?![^>]* src=\"/static/)|<style| style=| on\w+=|https?://", text) == []
+
+
+async def test_names_and_plates_are_for_those_who_need_them(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    for role, sees in (("advisor", True), ("parts_clerk", False), ("region_auditor", False)):
+        answer = await visitor.get(f"/work-orders/{received}", headers=as_(running, role))
+        assert ("沪A·12345" in answer.text) is sees, role
+        assert "王伟" not in answer.text
+        assert "13800138000" not in answer.text
+
+
+async def test_a_board_as_it_was_known_does_not_move(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    board = await visitor.get("/sites/sh01/board", headers=as_(running, "advisor"))
+    before = await visitor.get("/sites/sh01/board?as_of=2020-01-31T14:32", headers=as_(running, "advisor"))
+    assert received in board.text
+    assert received not in before.text
+    assert "As it was known at 2020-01-31 14:32" in before.text
+    assert "data-stream" not in before.text
+
+
+async def test_people_are_offered_what_they_may_do(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    for role, offered in (("workshop_supervisor", True), ("inspector", False)):
+        answer = await visitor.get(f"/work-orders/{received}", headers=as_(running, role))
+        assert (f"/workshop/v1/work-orders/{received}/dispatch" in answer.text) is offered, role

@@ -26,7 +26,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServerError
 
 from eventlog.feed import FeedEvent
 from events import Event
@@ -37,6 +37,7 @@ STREAM = "AFTERSALES"
 LEDGER_CONSUMER = "ledger"
 KEPT = timedelta(days=30)
 CONNECTED_WITHIN = 3.0
+CLEARED_WITHIN = 5.0
 DENIED_FOR = 60.0
 """Seconds for which a refusal by the bus counts; what is refused is tried again much sooner."""
 
@@ -168,18 +169,37 @@ async def provision(js: JetStreamContext, consumers: Sequence[ConsumerConfig]) -
     """Create the stream and its durable consumers, or bring them to the wanted configuration.
 
     Returns a line for each thing changed. A durable's configuration in code means nothing once it exists,
-    so this is the only place that sets any.
+    so this is the only place that sets any. A server that still clears away a stream somebody deleted refuses
+    one of the same name: it is asked again for `CLEARED_WITHIN` seconds before its error is raised.
     """
-    changes = []
+    changes: list[str] = []
+    started = time.monotonic()
+    while True:
+        try:
+            changes += await _provision_stream(js)
+            changes += await _provision_consumers(js, consumers)
+            return changes
+        except (ServerError, NotFoundError):
+            if time.monotonic() - started > CLEARED_WITHIN:
+                raise
+            await asyncio.sleep(0.05)
+
+
+async def _provision_stream(js: JetStreamContext) -> list[str]:
     try:
         existing = (await js.stream_info(STREAM)).config
-        wanted = {name: value for name, value in _STREAM.as_dict().items() if value is not None}
-        if any(existing.as_dict().get(name) != value for name, value in wanted.items()):
-            await js.update_stream(replace(existing, **{name: getattr(_STREAM, name) for name in wanted}))
-            changes.append(f"stream {STREAM} updated")
     except NotFoundError:
         await js.add_stream(_STREAM)
-        changes.append(f"stream {STREAM} created")
+        return [f"stream {STREAM} created"]
+    wanted = {name: value for name, value in _STREAM.as_dict().items() if value is not None}
+    if all(existing.as_dict().get(name) == value for name, value in wanted.items()):
+        return []
+    await js.update_stream(replace(existing, **{name: getattr(_STREAM, name) for name in wanted}))
+    return [f"stream {STREAM} updated"]
+
+
+async def _provision_consumers(js: JetStreamContext, consumers: Sequence[ConsumerConfig]) -> list[str]:
+    changes = []
     for consumer in consumers:
         assert consumer.durable_name
         try:

@@ -2,15 +2,18 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DiscardPolicy, StreamConfig
+from nats.js.errors import NotFoundError
 
 from eventlog.bus import STREAM, connect, ledger_consumer, policy_consumer, provision, subject
 from events.workshop import RepairAdded
+from ops.nats import Nats
 from ops.processes import usable_port
 
 CONSUMERS = [ledger_consumer(), policy_consumer("reception-whenever_repair_added", RepairAdded)]
@@ -24,6 +27,27 @@ async def test_what_is_missing_is_created_once(bus: Client, js: JetStreamContext
         *(f"consumer {consumer.durable_name} created" for consumer in CONSUMERS),
     ]
     assert await provision(js, CONSUMERS) == []
+
+
+async def test_a_stream_can_be_made_again_while_the_server_still_clears_the_old_one_away(
+    nats_server: Nats, bus: Client, js: JetStreamContext
+) -> None:
+    """Given two that make it at once, of which one deletes it again and again, none of them fails."""
+    deleted_often = asyncio.Event()
+
+    async def provision_again_and_again() -> None:
+        other = await connect(nats_server.url, "other")
+        while not deleted_often.is_set():
+            await provision(other.jetstream(), CONSUMERS)
+        await other.close()
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(provision_again_and_again())
+        for _ in range(300):
+            with suppress(NotFoundError):
+                await js.delete_stream(STREAM)
+            await provision(js, ())
+        deleted_often.set()
 
 
 @pytest.mark.parametrize(

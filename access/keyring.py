@@ -6,10 +6,12 @@ import hmac
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +22,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
 
+from access.batches import Batches
 from access.normal_forms import normal_form
 from access.problems import Problem
 from access.reveal_limit import reveal_limit
@@ -30,6 +33,11 @@ from events.event import Sealed
 KEYS_REMEMBERED = 10.0
 """Seconds a process may still read a subject after another process erased it."""
 _MOST_REMEMBERED = 20_000
+_MOST_AT_ONCE = 100
+"""People found, or added, by one statement; each may take a lock per identifier."""
+_Digest: TypeAlias = tuple[str, bytes]
+"""Kind and keyed hash of an identifier."""
+_Digests: TypeAlias = tuple[_Digest, ...]
 _SCHEMA = Path(__file__).with_suffix(".sql").read_bytes()
 _NONCE = 12
 
@@ -63,6 +71,14 @@ class Reveal:
     about: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """A living subject, as the database had it just now."""
+
+    subject: str
+    wrapped_key: bytes
+
+
 class Keyring:
     """Seals and unseals personal values, finds subjects by blind index, and destroys keys.
 
@@ -79,6 +95,8 @@ class Keyring:
         self._index_key = _derived(master_key, "blind index")
         self._body_key = _derived(master_key, "fingerprint")
         self._remembered: dict[str, tuple[AESGCM | None, float]] = {}
+        self._found = Batches(self._find_people, _MOST_AT_ONCE)
+        self._added = Batches(self._add_people, _MOST_AT_ONCE)
 
     async def provision(self) -> None:
         """Creates what is missing; repeated and concurrent calls are harmless.
@@ -103,26 +121,60 @@ class Keyring:
         Concurrent calls that share an identifier agree. An identifier without content ("-") identifies
         nobody; with none left, the subject is new.
         """
-        digests = {
-            kind: digest for kind, value in identifiers.items() if (digest := self._digest(kind, value))
+        return (await self._person(identifiers)).subject
+
+    async def seal_for(
+        self, identifiers: Mapping[str, str], texts: Mapping[str, str]
+    ) -> tuple[str, dict[str, Sealed]]:
+        """The subject as by `subject_for`, and `texts` (context → text) under the key it has now.
+
+        Calls at the same time share a statement; those that need a new subject share another, and its commit.
+        """
+        person = await self._person(identifiers)
+        key = self._unwrapped(person.subject, person.wrapped_key)
+        return person.subject, {
+            context: _sealed(key, person.subject, context, text) for context, text in texts.items()
         }
+
+    async def _person(self, identifiers: Mapping[str, str]) -> _Person:
+        digests = tuple(
+            (kind, digest) for kind, value in identifiers.items() if (digest := self._digest(kind, value))
+        )
+        return await self._found.ask(digests) or await self._added.ask(digests)
+
+    async def _find_people(self, wanted: Sequence[_Digests]) -> Sequence[_Person | None]:
+        """Those of whom every identifier is known; their first one decides."""
+        async with self._pool.connection() as connection:
+            known = await _living(connection, set(chain.from_iterable(wanted)))
+        return [known[each[0]] if each and known.keys() >= set(each) else None for each in wanted]
+
+    async def _add_people(self, wanted: Sequence[_Digests]) -> Sequence[_Person]:
+        """The people, with what was unknown about them added, as if they had come one after the other."""
+        digests = set(chain.from_iterable(wanted))
+        new: list[_Person] = []
+        people: list[_Person] = []
         async with self._pool.connection() as connection, connection.transaction():
-            known = await _subjects(connection, digests)
-            if len(known) < len(digests):
-                await _one_at_a_time(connection, sorted(digest.hex() for digest in digests.values()))
-                known = await _subjects(connection, digests)
-            elif known:
-                return next(known[kind] for kind in digests)
-            subject = next((known[kind] for kind in digests if kind in known), None)
-            subject = subject or await self._create(connection)
-            async with connection.cursor() as cursor:
-                await cursor.executemany(
-                    "INSERT INTO keys.blind_index (kind, digest, subject) VALUES (%s, %s, %s) "
-                    # In the way can only be a row left by an erasure that came between.
-                    "ON CONFLICT (kind, digest) DO UPDATE SET subject = excluded.subject",
-                    [(kind, digest, subject) for kind, digest in digests.items() if kind not in known],
-                )
-        return subject
+            await _one_at_a_time(connection, sorted(digest.hex() for _, digest in digests))
+            known = await _living(connection, digests)
+            learned = digests - known.keys()
+            for each in wanted:
+                person = next((known[digest] for digest in each if digest in known), None)
+                if person is None:
+                    person = self._new_person()
+                    new.append(person)
+                people.append(person)
+                known |= {digest: person for digest in each if digest not in known}
+            await connection.execute(
+                _ADD,
+                (
+                    [person.subject for person in new],
+                    [person.wrapped_key for person in new],
+                    [kind for kind, _ in learned],
+                    [digest for _, digest in learned],
+                    [known[each].subject for each in learned],
+                ),
+            )
+        return people
 
     async def find(self, kind: str, value: str) -> str | None:
         """The subject known by this phone, plate …, or None."""
@@ -130,7 +182,8 @@ class Keyring:
         if digest is None:
             return None
         async with self._pool.connection() as connection:
-            return (await _subjects(connection, {kind: digest})).get(kind)
+            known = await _living(connection, [(kind, digest)])
+        return known[kind, digest].subject if known else None
 
     async def knows(self, subject: str) -> bool:
         """Whether there is, or was before an erasure, such a person."""
@@ -150,16 +203,17 @@ class Keyring:
             raise Erased(f"the data of {subject} was erased")
         return {context: _sealed(key, subject, context, text) for context, text in texts.items()}
 
-    async def unseal_many(self, sealed: Sequence[Sealed]) -> list[str | None]:
+    async def unseal_many(self, sealed: Sequence[Sealed], *, afresh: bool = False) -> list[str | None]:
         """The values in the same order; None where the subject was erased.
 
-        At most one query. Raises Tampered, and UnknownSubject where no key ever was.
+        At most one query; `afresh` makes it one that no remembered key answers. Raises Tampered, and
+        UnknownSubject where no key ever was.
         """
         now = self._clock()
         keys: dict[str, AESGCM | None] = {}
         for subject in {each.subject for each in sealed}:
             key, until = self._remembered.get(subject, (None, now))
-            if until > now:
+            if until > now and not afresh:
                 keys[subject] = key
         if unread := {each.subject for each in sealed} - keys.keys():
             loaded = await self._load(unread)
@@ -229,17 +283,6 @@ class Keyring:
             )
             return await cursor.fetchall()
 
-    async def record_view(self, principal: Principal, view: str, site: str) -> None:
-        """Counts who looked at a view of people's data: a row per person, role, site, view and day (UTC)."""
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                "INSERT INTO keys.sight (actor, role, site, view, day) "
-                "VALUES (%s, %s, %s, %s, (now() AT TIME ZONE 'UTC')::date) "
-                "ON CONFLICT (actor, role, site, view, day) "
-                "DO UPDATE SET times = sight.times + 1, last_at = now()",
-                (principal.actor, principal.role.value, site, view),
-            )
-
     def fingerprint(self, body: bytes) -> str:
         """Tells two command bodies apart without revealing either: keyed, so that no phone can be guessed."""
         return hmac.digest(self._body_key, body, "sha256").hex()
@@ -248,14 +291,11 @@ class Keyring:
         normal = normal_form(kind, value)
         return hmac.digest(self._index_key, f"{kind}|{normal}".encode(), "sha256") if normal else None
 
-    async def _create(self, connection: AsyncConnection) -> str:
+    def _new_person(self) -> _Person:
         subject = f"c-{uuid7().hex}"
         nonce = os.urandom(_NONCE)
         wrapped = nonce + self._wrapping.encrypt(nonce, AESGCM.generate_key(256), subject.encode())
-        await connection.execute(
-            "INSERT INTO keys.subject_key (subject, wrapped_key) VALUES (%s, %s)", (subject, wrapped)
-        )
-        return subject
+        return _Person(subject, wrapped)
 
     async def _load(self, subjects: Iterable[str]) -> dict[str, AESGCM | None]:
         wanted = list(subjects)
@@ -319,19 +359,33 @@ def _unsealed(key: AESGCM, sealed: Sealed) -> str:
         raise Tampered(f"{sealed.context} of {sealed.subject} is not what was sealed") from None
 
 
-async def _subjects(connection: AsyncConnection, digests: Mapping[str, bytes]) -> dict[str, str]:
+async def _living(connection: AsyncConnection, digests: Collection[_Digest]) -> dict[_Digest, _Person]:
     rows = await (
         await connection.execute(
-            "SELECT kind, subject FROM keys.blind_index JOIN keys.subject_key USING (subject) "
-            "JOIN unnest(%s::text[], %s::bytea[]) AS wanted (kind, digest) USING (kind, digest) "
+            "SELECT kind, digest, subject, wrapped_key FROM keys.blind_index "
+            "JOIN keys.subject_key USING (subject) "
+            "JOIN unnest(%s::text[], %b::bytea[]) AS wanted (kind, digest) USING (kind, digest) "
             "WHERE wrapped_key IS NOT NULL",
-            (list(digests), list(digests.values())),
+            ([kind for kind, _ in digests], [digest for _, digest in digests]),
+            prepare=False,  # a plan made while the tables were empty would stay bad for ever
         )
     ).fetchall()
-    return dict(rows)
+    return {(kind, digest): _Person(subject, wrapped) for kind, digest, subject, wrapped in rows}
 
 
-async def _one_at_a_time(connection: AsyncConnection, names: Iterable[str]) -> None:
+_ADD = """
+WITH added AS (
+    INSERT INTO keys.subject_key (subject, wrapped_key) SELECT * FROM unnest(%s::text[], %b::bytea[])
+)
+INSERT INTO keys.blind_index (kind, digest, subject) SELECT * FROM unnest(%s::text[], %b::bytea[], %s::text[])
+ON CONFLICT (kind, digest) DO UPDATE SET subject = excluded.subject
+"""
+"""In the way of an index row can only be one left by an erasure that came between."""
+
+
+async def _one_at_a_time(connection: AsyncConnection, names: Sequence[str]) -> None:
     """Holds a lock per name until the transaction ends; sorted, so that two never wait in a circle."""
-    for name in names:
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"keys {name}",))
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) AS name",
+        ([f"keys {name}" for name in names],),
+    )

@@ -35,18 +35,6 @@ CREATE TABLE IF NOT EXISTS keys.reveal (
 CREATE INDEX IF NOT EXISTS reveal_of_subject ON keys.reveal (subject, id);
 CREATE INDEX IF NOT EXISTS reveal_by_actor ON keys.reveal (actor, at);
 
-CREATE TABLE IF NOT EXISTS keys.sight (
-    actor text,
-    role text,
-    site text,
-    view text,
-    day date,
-    times bigint NOT NULL DEFAULT 1,
-    first_at timestamptz NOT NULL DEFAULT now(),
-    last_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (actor, role, site, view, day)
-);
-
 CREATE OR REPLACE FUNCTION keys.refuse() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'a reveal stays recorded'; END $$;
 CREATE OR REPLACE TRIGGER reveals_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON keys.reveal

@@ -7,6 +7,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
+from psycopg.errors import DiskFull
 from pydantic import BaseModel, Field
 
 from access.guard import needs, public
@@ -52,6 +53,10 @@ def app(issuer: Issuer) -> FastAPI:
     @app.get("/broken", dependencies=[public])
     async def broken() -> None:
         raise RuntimeError("13812345678 is in this text")
+
+    @app.get("/full", dependencies=[public])
+    async def full() -> None:
+        raise DiskFull("could not extend file base/5/13812345678")
 
     @app.get("/stream", dependencies=[public])
     async def stream() -> StreamingResponse:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from psycopg import DatabaseError
+from psycopg.errors import DiskFull
 from psycopg_pool import AsyncConnectionPool
 
 from access.keyring import (
@@ -164,6 +165,62 @@ async def test_concurrent_calls_agree_on_one_subject(keyring: Keyring, pool: Asy
     assert len(set(subjects)) == 1
 
 
+async def test_a_value_is_sealed_for_whom_it_belongs_to(keyring: Keyring, customer: str) -> None:
+    known, new = await asyncio.gather(
+        keyring.seal_for({"phone": PHONE}, {NAME: "王丽"}),
+        keyring.seal_for({"phone": "13900000000"}, {NAME: "赵敏"}),
+    )
+    assert known[0] == customer
+    assert new[0] == await keyring.find("phone", "13900000000")
+    assert await keyring.unseal_many([known[1][NAME], new[1][NAME]]) == ["王丽", "赵敏"]
+    assert {known[1][NAME].subject, new[1][NAME].subject} == {customer, new[0]}
+
+
+async def test_nothing_is_sealed_under_a_key_that_was_destroyed(keyring: Keyring, customer: str) -> None:
+    """Neither by this process nor by another that has sealed for this person before."""
+    await keyring.seal_for({"phone": PHONE}, {NAME: "王丽"})
+    await Keyring(keyring._pool, MASTER).erase(customer)
+    subject, sealed = await keyring.seal_for({"phone": PHONE}, {NAME: "王丽"})
+    assert subject != customer
+    assert await keyring.unseal_many([sealed[NAME]]) == ["王丽"]
+
+
+async def test_many_new_people_at_once_are_as_many_subjects(
+    keyring: Keyring, pool: AsyncConnectionPool
+) -> None:
+    phones = [f"139{n % 150:08}" for n in range(300)]
+    other_process = Keyring(pool, MASTER)
+    found = await asyncio.gather(
+        *(
+            each.seal_for({"phone": phone}, {NAME: phone})
+            for phone in phones
+            for each in (keyring, other_process)
+        )
+    )
+    assert len({subject for subject, _ in found}) == 150
+    assert await keyring.unseal_many([sealed[NAME] for _, sealed in found]) == [
+        phone for phone in phones for _ in range(2)
+    ]
+    async with pool.connection() as connection:
+        kept = await (await connection.execute("SELECT count(*) FROM keys.subject_key")).fetchone()
+    assert kept == (150,)
+
+
+async def test_a_full_disk_adds_nobody(keyring: Keyring, pool: AsyncConnectionPool) -> None:
+    async with pool.connection() as connection:
+        await connection.execute(
+            "CREATE FUNCTION keys.full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;"
+            "CREATE TRIGGER full_disk BEFORE INSERT ON keys.subject_key EXECUTE FUNCTION keys.full_disk()"
+        )
+    with pytest.raises(DiskFull):
+        await keyring.seal_for({"phone": PHONE}, {NAME: "王丽"})
+    async with pool.connection() as connection:
+        await connection.execute("DROP TRIGGER full_disk ON keys.subject_key")
+    assert await keyring.find("phone", PHONE) is None
+    assert (await keyring.seal_for({"phone": PHONE}, {}))[0] == await keyring.find("phone", PHONE)
+
+
 async def test_the_database_alone_does_not_give_a_phone_away(
     keyring: Keyring, pool: AsyncConnectionPool, customer: str
 ) -> None:
@@ -267,19 +324,6 @@ async def test_a_reveal_is_recorded_and_stays(
         with pytest.raises(DatabaseError, match="stays recorded"):
             async with pool.connection() as connection:
                 await connection.execute(change)
-
-
-async def test_looking_at_a_board_is_counted_once_a_day(keyring: Keyring, pool: AsyncConnectionPool) -> None:
-    for site in ("sh01", "sh01", "sh02"):
-        await keyring.record_view(AGENT, "board", site)
-    async with pool.connection() as connection:
-        rows = await (
-            await connection.execute("SELECT actor, role, site, view, times FROM keys.sight ORDER BY site")
-        ).fetchall()
-    assert rows == [
-        ("zhao.min", "care_agent", "sh01", "board", 2),
-        ("zhao.min", "care_agent", "sh02", "board", 1),
-    ]
 
 
 async def test_a_fingerprint_tells_bodies_apart_and_needs_the_key(

@@ -122,6 +122,14 @@ async def test_an_unexpected_error_shows_its_number_only(
     assert "RuntimeError" in caplog.text
 
 
+async def test_a_full_disk_is_told_from_a_database_that_is_away(client: AsyncClient) -> None:
+    answer = await client.get("/full")
+    assert (answer.status_code, answer.headers["content-type"]) == (507, "application/problem+json")
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["title"] == "Insufficient Storage"
+    assert "13812345678" not in answer.text
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/broken", "/sites/sh01/board"])
 async def test_every_answer_tells_the_browser_the_policy(client: AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers

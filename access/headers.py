@@ -1,6 +1,5 @@
 """What every response tells the browser: run only our own files, keep nothing, tell nobody."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = {
@@ -11,6 +10,8 @@ POLICY = {
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_POLICY = [(name.lower().encode(), value.encode()) for name, value in POLICY.items()]
+_NOT_STORED = (b"cache-control", b"no-store")
 
 
 class SecurityHeaders:
@@ -26,11 +27,10 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in POLICY.items():
-                    headers.setdefault(name, value)
-                if "last-modified" not in headers:
-                    headers.setdefault("Cache-Control", "no-store")
+                given = list(message.get("headers", ()))
+                names = {name for name, _ in given}
+                ours = _POLICY if b"last-modified" in names else [*_POLICY, _NOT_STORED]
+                message["headers"] = given + [each for each in ours if each[0] not in names]
             await send(message)
 
         await self.app(scope, receive, with_policy)

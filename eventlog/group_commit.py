@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DiskFull, UniqueViolation
 
 from eventlog.recorded import UNSTAMPED, Recorded, encode
 
@@ -56,7 +56,10 @@ class GroupCommit:
         self._conn: AsyncConnection[Any] | None = None
 
     async def append(self, stream: str, version: int, stamp: Stamp) -> tuple[Sequence[Recorded], int]:
-        """What was recorded and the position of its last event. Raises VersionConflict or OutcomeUnknown."""
+        """What was recorded and the position of its last event.
+
+        Raises VersionConflict, OutcomeUnknown, or DiskFull, when nothing of it was stored.
+        """
         append = Append(stream, version, stamp)
         self._waiting.put_nowait(append)
         return await append.done
@@ -85,6 +88,8 @@ class GroupCommit:
         try:
             if batch:
                 await self._commit(batch)
+        except DiskFull as why:
+            _fail(batch, why)
         except (OperationalError, InterfaceError, OSError) as why:
             await self._disconnect()
             _fail(batch, OutcomeUnknown(str(why)))

@@ -6,6 +6,7 @@ The only module that knows pyeventsourcing.
 import asyncio
 import hashlib
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg import AsyncConnection, Cursor, InterfaceError, OperationalError
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import DiskFull
 from psycopg.rows import DictRow
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -35,6 +37,7 @@ C = TypeVar("C")
 TABLE = "events"
 RECENT = 4_000
 """Streams whose history is remembered from their last append."""
+TURN_TRIED_EVERY = 1.0
 ATTEMPTS = 50
 """Of which all but one are lost to other processes that are busy with the same stream."""
 
@@ -57,6 +60,10 @@ class KeyReused(Exception):
 
 class Unavailable(Exception):
     """The store cannot be reached now; whether a command was recorded shows when it is repeated."""
+
+
+class Full(Unavailable):
+    """The store's disk is full. Nothing was recorded, and nothing will be until there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class EventStore:
             dsn, min_size=1, max_size=8, timeout=2, open=False, kwargs={"autocommit": True}
         )
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._recent: dict[str, Sequence[Recorded]] = {}
+        self._recent: OrderedDict[str, Sequence[Recorded]] = OrderedDict()
         self._epoch: str | None = None
 
     async def provision(self) -> None:
@@ -106,7 +113,13 @@ class EventStore:
             )
             await conn.execute("ALTER TABLE store ADD COLUMN IF NOT EXISTS carrier text")
             await conn.execute(
-                "INSERT INTO store VALUES (%s, %s) ON CONFLICT DO NOTHING", (self.source, str(uuid.uuid4()))
+                "ALTER TABLE store ADD COLUMN IF NOT EXISTS read_back bigint,"
+                " ADD COLUMN IF NOT EXISTS read_back_place bigint NOT NULL DEFAULT 0"
+            )
+            await conn.execute("UPDATE store SET read_back = relayed WHERE read_back IS NULL")
+            await conn.execute(
+                "INSERT INTO store (source, epoch, read_back) VALUES (%s, %s, 0) ON CONFLICT DO NOTHING",
+                (self.source, str(uuid.uuid4())),
             )
 
     @asynccontextmanager
@@ -135,7 +148,7 @@ class EventStore:
         """Load, decide, append; decide again if someone else appended meanwhile.
 
         `new` says that the command may begin the stream. Raises what the decider raises, UnknownStream,
-        StaleVersion, KeyReused, Unavailable.
+        StaleVersion, KeyReused, Unavailable, Full.
         """
         # Commands of one stream take turns here: all but the first would only be decided in vain.
         async with self._turns.setdefault(stream, asyncio.Lock()):
@@ -181,15 +194,15 @@ class EventStore:
         return Handled(len(history), None, ())
 
     def _remember(self, stream: str, history: Sequence[Recorded]) -> None:
-        self._recent.pop(stream, None)
         self._recent[stream] = history
+        self._recent.move_to_end(stream)
         if len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
 
     async def append(
         self, stream: str, version: int, events: Sequence[Event], metadata: Metadata | Sequence[Metadata]
     ) -> tuple[Sequence[Recorded], int]:
-        """Record events after a version of a stream. Raises VersionConflict, OutcomeUnknown."""
+        """Record events after a version of a stream. Raises VersionConflict, OutcomeUnknown, Full."""
         each = [metadata] * len(events) if isinstance(metadata, Metadata) else metadata
 
         def stamp(now: datetime) -> Sequence[Recorded]:
@@ -198,7 +211,10 @@ class EventStore:
                 for n, (event, m) in enumerate(zip(events, each, strict=True), start=1)
             ]
 
-        return await self._writer.append(stream, version, stamp)
+        try:
+            return await self._writer.append(stream, version, stamp)
+        except DiskFull as why:
+            raise Full(f"the disk of the event store of {self.source} is full") from why
 
     async def stream(self, name: str) -> list[Recorded]:
         async with self._connection() as conn:
@@ -211,12 +227,11 @@ class EventStore:
         `head` is the last position there is; no event will ever appear below it.
         """
         async with self._connection() as conn:
-            stored = await sql.rows(conn, _PAGE, (after, limit))
-            [head] = await sql.row(conn, _LAST_UP_TO, (None, None))
-            [before] = await sql.row(conn, _LAST_UP_TO, (after, after))
+            stored = await sql.rows(conn, _PAGE, {"after": after, "limit": limit})
             epoch = await self.epoch(conn)
+        head, before = stored[0][:2]
         events = []
-        for position, body in stored:
+        for _, _, position, body in stored if stored[0][3] else ():
             events.append(FeedEvent(pos=position, prev_pos=before, hash=event_hash(body), body=body))
             before = position
         return FeedPage(source=self.source, epoch=epoch, head=head, events=events)
@@ -244,17 +259,26 @@ class EventStore:
         return await self.relayed()
 
     async def set_relayed(self, carrier: str, position: int) -> None:
+        """Not waiting for the disk: what a crash takes back is only published once more."""
         async with self._connection() as conn:
-            await conn.execute(
-                "UPDATE store SET relayed = greatest(relayed, %s) WHERE (source, carrier) = (%s, %s)",
-                (position, self.source, carrier),
-            )
+            await conn.execute(_RELAYED, (position, self.source, carrier))
+
+    @asynccontextmanager
+    async def alone(self, task: str) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection for a task that no two processes may do at once; waits for its turn."""
+        async with await AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=2) as conn:
+            turn = ("SELECT pg_try_advisory_lock(hashtext(%s))", (f"{task} of {self.source}",))
+            while not (await sql.row(conn, *turn))[0]:  # noqa: ASYNC110 - another process has it
+                await asyncio.sleep(TURN_TRIED_EVERY)
+            yield conn
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection[Any]]:
         try:
             async with self.pool.connection() as conn:
                 yield conn
+        except DiskFull as why:
+            raise Full(f"the disk of the event store of {self.source} is full") from why
         except (PoolTimeout, OperationalError, InterfaceError) as why:
             raise Unavailable(f"the event store of {self.source} cannot be reached") from why
 
@@ -290,17 +314,27 @@ def _of_command(metadata: Metadata, history: Sequence[Recorded]) -> Sequence[Rec
 
 
 _PAGE = """
-SELECT notification_id, state FROM events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
-"""
-_LAST_UP_TO = """
-SELECT coalesce(max(notification_id), 0) FROM events WHERE %s::bigint IS NULL OR notification_id <= %s
+SELECT head, before, page.* FROM (
+    SELECT (SELECT coalesce(max(notification_id), 0) FROM events) AS head,
+           (SELECT coalesce(max(notification_id), 0) FROM events WHERE notification_id <= %(after)s) AS before
+) AS place LEFT JOIN LATERAL (
+    SELECT notification_id, state FROM events WHERE notification_id > %(after)s
+    ORDER BY notification_id LIMIT %(limit)s
+) AS page ON true
+ORDER BY notification_id
 """
 _NEW_CARRIER = """
-UPDATE store SET carrier = %(carrier)s, relayed = coalesce((
-    SELECT notification_id FROM events
-    WHERE (convert_from(state, 'UTF8')::json ->> 'recorded_at')::timestamptz < clock_timestamp() - %(kept)s
-    ORDER BY notification_id DESC LIMIT 1), 0)
+UPDATE store SET carrier = %(carrier)s, read_back_place = 0, (relayed, read_back) = (
+    SELECT coalesce(max(position), 0), coalesce(max(position), 0) FROM (
+        SELECT notification_id AS position FROM events
+        WHERE (convert_from(state, 'UTF8')::json ->> 'recorded_at')::timestamptz
+            < clock_timestamp() - %(kept)s
+        ORDER BY notification_id DESC LIMIT 1) AS too_old)
 WHERE source = %(source)s AND carrier IS DISTINCT FROM %(carrier)s
+"""
+_RELAYED = """
+WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE store SET relayed = greatest(relayed, %s) FROM soon WHERE (source, carrier) = (%s, %s)
 """
 _POSITION = "SELECT notification_id FROM events WHERE (originator_id, originator_version) = (%s, %s)"
 

@@ -21,14 +21,22 @@ from access.pools import open_pool
 from access.problems import Problem, install
 from access.roles import Action
 from access.tokens import Principal, Tokens
-from eventlog.bus import connect, denied
+from eventlog.bus import connected, denied
 from eventlog.parking import parked_stream
 from eventlog.policies import Policies
+from eventlog.readback import read_back
 from eventlog.relay import relay
 from eventlog.settings import Settings
 from eventlog.store import EventStore, Unavailable, UnknownStream
 from eventlog.supervise import supervise
-from services.commands_over_http import Answer, Body, Caller, answer, commanding, install_command_errors
+from services.commands_over_http import (
+    Body,
+    Caller,
+    CommandRouter,
+    answer,
+    commanding,
+    install_command_errors,
+)
 
 log = structlog.get_logger()
 
@@ -61,6 +69,9 @@ def create_service(
                     supervise(f"{store.source}.relay", partial(_relay, store, settings.nats_url))
                 ),
                 asyncio.create_task(
+                    supervise(f"{store.source}.readback", partial(_read_back, store, settings.nats_url))
+                ),
+                asyncio.create_task(
                     supervise(f"{store.source}.policies", partial(policies.run, settings.nats_url))
                 ),
             ]
@@ -89,11 +100,13 @@ def create_service(
 
 
 async def _relay(store: EventStore, nats_url: str) -> None:
-    bus = await connect(nats_url, f"{store.source}-relay")
-    try:
+    async with connected(nats_url, f"{store.source}-relay") as bus:
         await relay(store, bus)
-    finally:
-        await bus.close()
+
+
+async def _read_back(store: EventStore, nats_url: str) -> None:
+    async with connected(nats_url, f"{store.source}-readback") as bus:
+        await read_back(store, bus)
 
 
 class Reason(Body):
@@ -102,21 +115,27 @@ class Reason(Body):
 
 def parked_api(store: EventStore, policies: Policies) -> APIRouter:
     """What an operator decides about messages that a policy could not handle."""
-    router = APIRouter(prefix="/v1/parked", tags=["parked"])
+    router = CommandRouter(prefix="/v1/parked", tags=["parked"])
 
-    @router.post("/{parked_id}/retry", status_code=201, response_model=Answer)
+    @router.command("/{parked_id}/retry")
     async def retry(parked_id: str, caller: Annotated[Caller, commanding(Action.PARKED_DECIDE)]) -> Response:
         """Hand the message to its policy once more; how it went is recorded."""
         metadata = caller.metadata(parked_id, Body(), await site_of(parked_id, caller))
-        return answer(store.source, parked_id, await policies.retry(parked_id, metadata))
+        return answer(
+            store.source, parked_id, await policies.retry(parked_id, metadata, caller.expected_version)
+        )
 
-    @router.post("/{parked_id}/discard", status_code=201, response_model=Answer)
+    @router.command("/{parked_id}/discard")
     async def discard(
         parked_id: str, body: Reason, caller: Annotated[Caller, commanding(Action.PARKED_DECIDE)]
     ) -> Response:
         """Settle the message without handling it."""
         metadata = caller.metadata(parked_id, body, await site_of(parked_id, caller))
-        return answer(store.source, parked_id, await policies.discard(parked_id, body.reason, metadata))
+        return answer(
+            store.source,
+            parked_id,
+            await policies.discard(parked_id, body.reason, metadata, caller.expected_version),
+        )
 
     async def site_of(parked_id: str, caller: Caller) -> str:
         """An operator may run several sites: a decision belongs to the site of its message."""

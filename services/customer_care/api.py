@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import Field
 from starlette.responses import Response
 
@@ -11,7 +11,7 @@ from access.problems import missing
 from access.roles import Action
 from eventlog.store import EventStore
 from events.customer_care import Channel, ComplaintRaised, Outcome, Resolution, Severity, Subject
-from services.commands_over_http import Answer, Body, Caller, Phone, answer, commanding
+from services.commands_over_http import Body, Caller, CommandRouter, Phone, answer, commanding
 from services.customer_care.commands import (
     Command,
     ContactCustomer,
@@ -47,10 +47,10 @@ class Resolve(Body):
     resolution: Resolution
 
 
-def api(care: EventStore, keyring: Keyring) -> APIRouter:
-    router = APIRouter(prefix="/v1")
+def api(care: EventStore, keyring: Keyring) -> CommandRouter:
+    router = CommandRouter(prefix="/v1")
 
-    @router.post("/complaints", status_code=201, response_model=Answer, tags=["complaints"])
+    @router.command("/complaints", tags=["complaints"])
     async def raise_complaint(
         body: Raise, caller: Annotated[Caller, commanding(Action.COMPLAINT_RAISE)]
     ) -> Response:
@@ -80,9 +80,7 @@ def api(care: EventStore, keyring: Keyring) -> APIRouter:
         )
         return answer(care.source, complaint_id, handled)
 
-    @router.post(
-        "/complaints/{complaint_id}/contact", status_code=201, response_model=Answer, tags=["complaints"]
-    )
+    @router.command("/complaints/{complaint_id}/contact", tags=["complaints"])
     async def contact(
         complaint_id: ComplaintId,
         body: Contact,
@@ -92,9 +90,7 @@ def api(care: EventStore, keyring: Keyring) -> APIRouter:
         command = ContactCustomer(complaint_id=complaint_id, channel=body.channel, outcome=body.outcome)
         return await give(complaint_id, command, body, caller)
 
-    @router.post(
-        "/complaints/{complaint_id}/resolve", status_code=201, response_model=Answer, tags=["complaints"]
-    )
+    @router.command("/complaints/{complaint_id}/resolve", tags=["complaints"])
     async def resolve(
         complaint_id: ComplaintId,
         body: Resolve,
@@ -108,7 +104,7 @@ def api(care: EventStore, keyring: Keyring) -> APIRouter:
             caller,
         )
 
-    @router.post("/subjects/{customer}/erase", status_code=201, response_model=Answer, tags=["data subjects"])
+    @router.command("/subjects/{customer}/erase", tags=["data subjects"])
     async def erase(
         customer: Annotated[str, Path(pattern="^c-[0-9a-f-]{8,60}$")],
         body: Body,

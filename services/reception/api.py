@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import AfterValidator, Field
 from starlette.responses import Response
 from vininfo import Vin
@@ -12,7 +12,7 @@ from access.keyring import Keyring
 from access.roles import Action
 from eventlog.store import EventStore
 from events.reception import AnswerChannel, DeclineReason, VehicleReceived
-from services.commands_over_http import Answer, Body, Caller, Phone, Time, answer, commanding
+from services.commands_over_http import Body, Caller, CommandRouter, Phone, Time, answer, commanding
 from services.personal_data import seal
 from services.reception.commands import ApproveRepair, DeclineRepair, DeliverVehicle, ReceiveVehicle
 from services.reception.visit import VISIT, visit_stream
@@ -56,10 +56,10 @@ class Deliver(Body):
     mileage_km: Mileage | None = None
 
 
-def api(reception: EventStore, keyring: Keyring) -> APIRouter:
-    router = APIRouter(prefix="/v1/visits", tags=["visits"])
+def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
+    router = CommandRouter(prefix="/v1/visits", tags=["visits"])
 
-    @router.post("", status_code=201, response_model=Answer)
+    @router.command("")
     async def receive(body: Receive, caller: Annotated[Caller, commanding(Action.VISIT_RECEIVE)]) -> Response:
         """A vehicle arrived. A misfit check digit of a VIN is a warning: most European ones are misfit."""
         visit_id = caller.new_id()
@@ -90,7 +90,7 @@ def api(reception: EventStore, keyring: Keyring) -> APIRouter:
         warnings = [] if check_digit_fits else ["The check digit of the VIN does not fit; please compare it."]
         return answer(reception.source, visit_id, handled, warnings)
 
-    @router.post("/{visit_id}/repairs/{line}/approve", status_code=201, response_model=Answer)
+    @router.command("/{visit_id}/repairs/{line}/approve")
     async def approve(
         visit_id: VisitId,
         line: Line,
@@ -101,7 +101,7 @@ def api(reception: EventStore, keyring: Keyring) -> APIRouter:
         command = ApproveRepair(visit_id=visit_id, line=line, channel=body.channel)
         return await give(visit_id, command, body, caller)
 
-    @router.post("/{visit_id}/repairs/{line}/decline", status_code=201, response_model=Answer)
+    @router.command("/{visit_id}/repairs/{line}/decline")
     async def decline(
         visit_id: VisitId,
         line: Line,
@@ -112,7 +112,7 @@ def api(reception: EventStore, keyring: Keyring) -> APIRouter:
         command = DeclineRepair(visit_id=visit_id, line=line, channel=body.channel, reason=body.reason)
         return await give(visit_id, command, body, caller)
 
-    @router.post("/{visit_id}/deliver", status_code=201, response_model=Answer)
+    @router.command("/{visit_id}/deliver")
     async def deliver(
         visit_id: VisitId, body: Deliver, caller: Annotated[Caller, commanding(Action.VISIT_DELIVER)]
     ) -> Response:

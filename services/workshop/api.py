@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import Field
 from starlette.responses import Response
 
 from access.roles import Action
 from eventlog.store import EventStore
-from services.commands_over_http import Answer, Body, Caller, answer, commanding
+from services.commands_over_http import Body, Caller, CommandRouter, answer, commanding
 from services.workshop.commands import (
     AddRepair,
     Command,
@@ -39,10 +39,10 @@ class Cause(Body):
     cause: Text
 
 
-def api(workshop: EventStore) -> APIRouter:
-    router = APIRouter(prefix="/v1/work-orders/{work_order_id}", tags=["work orders"])
+def api(workshop: EventStore) -> CommandRouter:
+    router = CommandRouter(prefix="/v1/work-orders/{work_order_id}", tags=["work orders"])
 
-    @router.post("/dispatch", status_code=201, response_model=Answer)
+    @router.command("/dispatch")
     async def dispatch(
         work_order_id: WorkOrderId,
         body: Dispatch,
@@ -51,7 +51,7 @@ def api(workshop: EventStore) -> APIRouter:
         """A team is given the work order."""
         return await give(DispatchWork(work_order_id=work_order_id, team=body.team), body, caller)
 
-    @router.post("/repairs", status_code=201, response_model=Answer)
+    @router.command("/repairs")
     async def add_repair(
         work_order_id: WorkOrderId,
         body: Add,
@@ -61,7 +61,7 @@ def api(workshop: EventStore) -> APIRouter:
         fields = body.model_dump(exclude={"occurred_at"})
         return await give(AddRepair(work_order_id=work_order_id, **fields), body, caller)
 
-    @router.post("/complete", status_code=201, response_model=Answer)
+    @router.command("/complete")
     async def complete(
         work_order_id: WorkOrderId,
         body: Body,
@@ -70,7 +70,7 @@ def api(workshop: EventStore) -> APIRouter:
         """All released work is done."""
         return await give(CompleteRepair(work_order_id=work_order_id), body, caller)
 
-    @router.post("/quality/pass", status_code=201, response_model=Answer)
+    @router.command("/quality/pass")
     async def pass_quality(
         work_order_id: WorkOrderId,
         body: Body,
@@ -79,7 +79,7 @@ def api(workshop: EventStore) -> APIRouter:
         """The fault is gone."""
         return await give(PassQuality(work_order_id=work_order_id), body, caller)
 
-    @router.post("/quality/fail", status_code=201, response_model=Answer)
+    @router.command("/quality/fail")
     async def fail_quality(
         work_order_id: WorkOrderId,
         body: Cause,
@@ -88,7 +88,7 @@ def api(workshop: EventStore) -> APIRouter:
         """The fault is still there, or there is a new one."""
         return await give(FailQuality(work_order_id=work_order_id, cause=body.cause), body, caller)
 
-    @router.post("/rework", status_code=201, response_model=Answer)
+    @router.command("/rework")
     async def rework(
         work_order_id: WorkOrderId,
         body: Body,

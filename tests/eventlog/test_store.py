@@ -21,6 +21,7 @@ from eventlog.recorded import canonical, event_hash
 from eventlog.store import (
     AdvisoryLockRecorder,
     EventStore,
+    Full,
     KeyReused,
     StaleVersion,
     Unavailable,
@@ -337,6 +338,23 @@ async def test_a_store_survives_a_crash_of_postgresql(tmp_path: Path) -> None:
             server.start()
             await eventually(lambda: dispatch(store, "during"))
             assert len((await store.page(0, 100)).events) == 21
+
+
+async def test_a_full_disk_fails_all_who_wait_and_is_forgotten_when_there_is_room(store: EventStore) -> None:
+    """PostgreSQL says so of a statement that it has undone: there is no doubt whether it was recorded."""
+    async with store.pool.connection() as conn:
+        await conn.execute(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;"
+            "CREATE TRIGGER full_disk BEFORE INSERT ON events EXECUTE FUNCTION full_disk()"
+        )
+        outcomes = await asyncio.gather(
+            *(dispatch(store, f"order-{n}") for n in range(3)), return_exceptions=True
+        )
+        await conn.execute("DROP TRIGGER full_disk ON events")
+    assert [type(outcome) for outcome in outcomes] == [Full] * 3
+    assert (await store.page(0, 10)).events == []
+    assert (await dispatch(store, "order-1")).version == 1
 
 
 @asynccontextmanager

@@ -6,16 +6,19 @@ It may lose, repeat and delay; it is never the truth.
 import asyncio
 import re
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import ConnectionReconnectingError
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -37,6 +40,7 @@ STREAM = "AFTERSALES"
 LEDGER_CONSUMER = "ledger"
 KEPT = timedelta(days=30)
 CONNECTED_WITHIN = 3.0
+CLOSED_WITHIN = 2.0
 CLEARED_WITHIN = 5.0
 DENIED_FOR = 60.0
 """Seconds for which a refusal by the bus counts; what is refused is tried again much sooner."""
@@ -75,16 +79,21 @@ class Arrival:
 
 
 async def connect(url: str, name: str) -> Client:
-    """A connection that never gives up once it stood. Raises TimeoutError when the bus is absent now."""
+    """A connection that never gives up once it stood, as the user of ``nats://<user>@<host>?seed=<file>``.
+
+    Raises TimeoutError when the bus is absent now or refuses the user, OSError for an unusable seed file.
+    """
+    seed = seed_file(url)
     bus = Client()
     try:
         # What makes it reconnect for ever would also make it wait for ever for the first connection.
         async with asyncio.timeout(CONNECTED_WITHIN):
             await bus.connect(
-                url,
+                server(url),
                 name=name,
                 error_cb=noting_errors(name),
                 inbox_prefix=inbox(url),
+                nkeys_seed=seed,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=1,
                 connect_timeout=2,
@@ -93,6 +102,18 @@ async def connect(url: str, name: str) -> Client:
         await bus.close()
         raise
     return bus
+
+
+@asynccontextmanager
+async def connected(url: str, name: str) -> AsyncIterator[Client]:
+    """As `connect`, and closed afterwards; a server that does not answer does not hold that up."""
+    bus = await connect(url, name)
+    try:
+        yield bus
+    finally:
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSED_WITHIN):
+                await bus.close()
 
 
 def noting_errors(name: str) -> Callable[[Exception], Coroutine[Any, Any, None]]:
@@ -107,14 +128,31 @@ def noting_errors(name: str) -> Callable[[Exception], Coroutine[Any, Any, None]]
 
 
 def denied(source: str) -> bool:
-    """Whether the bus has just refused `source` in this process: its password or permissions are wrong."""
+    """Whether the bus has just refused `source` in this process: its key or permissions are wrong."""
     since = time.monotonic() - DENIED_FOR
     return any(at > since for name, at in _denied.items() if name.startswith(source))
+
+
+def server(url: str) -> str:
+    """Where the bus is, without who we are there."""
+    return f"nats://{urlsplit(url).netloc.rpartition('@')[2]}"
 
 
 def inbox(url: str) -> str:
     """Where answers to a user come, so that no other user can listen in."""
     return f"_INBOX_{urlsplit(url).username}"
+
+
+def seed_file(url: str) -> str | None:
+    """The file with the seed of the nkey by which the user of an address signs in: the server sees signatures
+    only. It is read at every connection, so a replaced one counts from the next.
+
+    Raises OSError for a file that is not there, PermissionError for one that others may read.
+    """
+    [file] = parse_qs(urlsplit(url).query).get("seed", [""])
+    if file and Path(file).stat().st_mode & 0o077:
+        raise PermissionError(f"{file} must be readable by its owner alone (chmod 600)")
+    return file or None
 
 
 def subject(type: str, site: str = "*") -> str:
@@ -123,12 +161,15 @@ def subject(type: str, site: str = "*") -> str:
     return f"aftersales.{site}.{context}.{name}"
 
 
-def to_message(arrival: Arrival) -> tuple[str, dict[str, str], bytes]:
-    """Subject, headers and body of an event on the bus."""
+def to_message(arrival: Arrival, again: str = "") -> tuple[str, dict[str, str], bytes]:
+    """Subject, headers and body of an event on the bus.
+
+    With `again` it is no duplicate of itself for the bus, only for those who read it.
+    """
     stored = orjson.loads(arrival.event.body)
     headers = {
         # With the hash: or the bus would drop what a restored store says at a position it used before.
-        "Nats-Msg-Id": f"{arrival.epoch}:{arrival.event.pos}:{arrival.event.hash[:16]}",
+        "Nats-Msg-Id": f"{arrival.epoch}:{arrival.event.pos}:{arrival.event.hash[:16]}{again}",
         "event-type": stored["type"],
         "stream": stored["stream"],
         "version": str(stored["version"]),
@@ -145,6 +186,24 @@ def to_message(arrival: Arrival) -> tuple[str, dict[str, str], bytes]:
     optional = {"causation-id": stored["causation_id"], "traceparent": stored["traceparent"]}
     headers |= {name: value for name, value in optional.items() if value}
     return subject(stored["type"], stored["site"]), headers, arrival.event.body
+
+
+def to_wire(subject: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """A message as the protocol has it: the client would take several times as long to write it."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") + lines.count("\r") != 2 * len(headers):
+        return to_wire(subject, {name: " ".join(value.split()) for name, value in headers.items()}, body)
+    head = f"NATS/1.0\r\n{lines}\r\n".encode()
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), len(head) + len(body), head, body)
+
+
+async def send(bus: Client, messages: bytes) -> None:
+    """Write messages, as the protocol has them, to the connection. Raises BusError while there is none."""
+    if not bus.is_connected:
+        raise ConnectionReconnectingError
+    # The client's public way takes one message at a time, and its headers only as a mapping.
+    await bus._send_command(messages)
+    await bus._flush_pending(force_flush=True)
 
 
 def from_message(message: Msg) -> Arrival:
@@ -227,6 +286,12 @@ def ledger_consumer() -> ConsumerConfig:
     )
 
 
+def is_policy(consumer: ConsumerConfig, context: str) -> bool:
+    """Whether it belongs to a policy that reacts to events of this context."""
+    wanted = str(consumer.filter_subject).startswith(f"aftersales.*.{context}.")
+    return wanted and "-whenever_" in str(consumer.durable_name)
+
+
 def policy_consumer(durable: str, event: type[Event]) -> ConsumerConfig:
     """One message at a time, redelivered until it is handled or parked."""
     return ConsumerConfig(
@@ -238,4 +303,25 @@ def policy_consumer(durable: str, event: type[Event]) -> ConsumerConfig:
         max_deliver=-1,
         max_ack_pending=1,
         filter_subject=subject(event.type),
+    )
+
+
+def context(source: str) -> str:
+    """``reception@sh01`` -> ``reception``: the language that a source's events belong to."""
+    return source.partition("@")[0]
+
+
+def readback_consumer(source: str, first: int = 1) -> ConsumerConfig:
+    """What a source has published, from a place in the stream on, without the bodies; leaves no trace."""
+    name = f"{source}-readback"
+    return ConsumerConfig(
+        name=name,
+        durable_name=name,
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=first,
+        ack_policy=AckPolicy.NONE,
+        headers_only=True,
+        mem_storage=True,
+        inactive_threshold=60,
+        filter_subject=f"aftersales.*.{context(source)}.>",
     )

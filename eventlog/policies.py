@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 import structlog
 from faststream import AckPolicy
 from faststream.nats import ConsumerConfig, JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.security import NatsNKey
 from psycopg import InterfaceError, OperationalError
 
-from eventlog.bus import STREAM, inbox, noting_errors, policy_consumer, provision
+from eventlog.bus import STREAM, inbox, noting_errors, policy_consumer, provision, seed_file, server
 from eventlog.decider import Rejected
 from eventlog.parking import PARKED, Discard, NoteRetry, Park, parked_stream
 from eventlog.recorded import Metadata, Recorded, decode
-from eventlog.store import EventStore, Handled, KeyReused, Unavailable, UnknownStream
+from eventlog.store import EventStore, Handled, KeyReused, StaleVersion, Unavailable, UnknownStream
 from events import Event
 from events.policies import MessageParked
 
@@ -91,10 +92,10 @@ class Policies:
             raise ValueError(f"{recorded.event.type} came where {event.type} was expected")
         await reaction(recorded.event, recorded)
 
-    async def retry(self, parked_id: str, metadata: Metadata) -> Handled:
+    async def retry(self, parked_id: str, metadata: Metadata, expected_version: int | None = None) -> Handled:
         """Hand a parked message to its policy once more and record how it went.
 
-        Raises Rejected for a settled one, UnknownStream.
+        Raises Rejected for a settled one, StaleVersion before anything is done, UnknownStream.
         """
         stream = parked_stream(parked_id)
         history = await self._store.stream(stream)
@@ -102,7 +103,10 @@ class Policies:
         if parked.message is None or history[0].metadata.site != metadata.site:
             raise UnknownStream(stream)
         reason = None
-        if not parked.settled:
+        repeated = any(recorded.metadata.command_id == metadata.command_id for recorded in history)
+        if not repeated and expected_version not in (None, len(history)):
+            raise StaleVersion(len(history))
+        if not repeated and not parked.settled:
             try:
                 await self.react(parked.message.policy, base64.b64decode(parked.message.body))
             except NOT_NOW:
@@ -110,18 +114,30 @@ class Policies:
             except Exception as why:
                 reason = _sentence(why)
         return await self._store.handle(
-            PARKED, stream, NoteRetry(parked_id, reason is None, reason), metadata
+            PARKED,
+            stream,
+            NoteRetry(parked_id, reason is None, reason),
+            metadata,
+            expected_version=expected_version,
         )
 
-    async def discard(self, parked_id: str, reason: str, metadata: Metadata) -> Handled:
-        """Settle a parked message without handling it. Raises Rejected, UnknownStream."""
+    async def discard(
+        self, parked_id: str, reason: str, metadata: Metadata, expected_version: int | None = None
+    ) -> Handled:
+        """Settle a parked message without handling it. Raises Rejected, StaleVersion, UnknownStream."""
         return await self._store.handle(
-            PARKED, parked_stream(parked_id), Discard(parked_id, reason), metadata
+            PARKED,
+            parked_stream(parked_id),
+            Discard(parked_id, reason),
+            metadata,
+            expected_version=expected_version,
         )
 
     def _broker(self, nats_url: str) -> NatsBroker:
+        seed = seed_file(nats_url)
         broker = NatsBroker(
-            nats_url,
+            server(nats_url),
+            security=NatsNKey.from_file(seed) if seed else None,
             name=f"{self._service}-policies",
             connect_timeout=2,
             max_reconnect_attempts=-1,
@@ -172,7 +188,7 @@ class Policies:
     async def _park(
         self, name: str, subject: str, headers: dict[str, str], body: bytes, reason: str, attempts: int
     ) -> None:
-        identity = f"{name}|{headers.get('Nats-Msg-Id', '')}|{hashlib.sha256(body).hexdigest()}"
+        identity = f"{name}|{hashlib.sha256(body).hexdigest()}"
         parked_id = hashlib.sha256(identity.encode()).hexdigest()[:20]
         message = MessageParked(
             parked_id=parked_id,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from nats.aio.client import Client
 from nats.errors import Error as BusError
 
-from eventlog.bus import KEPT, Arrival, incarnation, provision, to_message
+from eventlog.bus import KEPT, Arrival, incarnation, provision, send, to_message, to_wire
 from eventlog.store import EventStore
 
 BATCH = 1_000
@@ -19,7 +19,11 @@ BATCH = 1_000
 WORTH_A_BATCH = 50
 WINDOW = 100
 """Messages published one by one before their acknowledgements are waited for."""
+WRITTEN_AT_ONCE = 100
+"""Messages of a batch: the server takes them in while the next ones are written."""
 ACKNOWLEDGED_WITHIN = 5.0
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whether the stream is still the same, and the store still as it was told."""
 
 
 class BatchRefused(Exception):
@@ -35,21 +39,38 @@ async def relay(store: EventStore, bus: Client) -> None:
     """
     js = bus.jetstream(timeout=ACKNOWLEDGED_WITHIN)
     await provision(js, ())
+    clock = asyncio.get_running_loop().time
     while True:
-        stream = await incarnation(js)
-        page = await store.page(await store.relayed_into(stream, KEPT), BATCH)
-        if not page.events:
-            await store.committed.wait(at_most=1.0)
-            continue
-        await publish(bus, [Arrival(page.source, page.epoch, event) for event in page.events])
-        await store.set_relayed(stream, page.events[-1].pos)
+        stream, looked_at = await incarnation(js), clock()
+        noted = published = await store.relayed_into(stream, KEPT)
+        page = await store.page(published, BATCH)
+        while clock() < looked_at + LOOK_EVERY:
+            if page.events:
+                last, full = page.events[-1].pos, len(page.events) == BATCH
+                # While the bus writes this page, the store notes the one before and hands out the next.
+                _, _, following = await asyncio.gather(
+                    publish(bus, [Arrival(page.source, page.epoch, event) for event in page.events]),
+                    store.set_relayed(stream, published) if published > noted else _nothing(),
+                    store.page(last, BATCH) if full else _nothing(),
+                )
+                noted, published = published, last
+            else:
+                await store.committed.wait(at_most=LOOK_EVERY)
+                following = None
+            page = following or await store.page(published, BATCH)
+        if published > noted:
+            await store.set_relayed(stream, published)
 
 
-async def publish(bus: Client, arrivals: Sequence[Arrival]) -> None:
-    """Return when the bus has acknowledged all of them."""
+async def _nothing() -> None:
+    pass
+
+
+async def publish(bus: Client, arrivals: Sequence[Arrival], again: str = "") -> None:
+    """Return when the bus has acknowledged all of them; `again` as in `to_message`."""
     if len(arrivals) >= WORTH_A_BATCH:
         try:
-            await _publish_batch(bus, arrivals)
+            await _publish_batch(bus, arrivals, again)
             return
         except (BatchRefused, BusError, TimeoutError):
             pass  # stored whole or not at all: one by one, the server drops what it already has
@@ -57,25 +78,24 @@ async def publish(bus: Client, arrivals: Sequence[Arrival]) -> None:
     for first in range(0, len(arrivals), WINDOW):
         acknowledgements = []
         for arrival in arrivals[first : first + WINDOW]:
-            subject, headers, body = to_message(arrival)
+            subject, headers, body = to_message(arrival, again)
             acknowledgements.append(await js.publish_async(subject, body, headers=headers))
         async with asyncio.timeout(ACKNOWLEDGED_WITHIN):
             await asyncio.gather(*acknowledgements)
 
 
-async def _publish_batch(bus: Client, arrivals: Sequence[Arrival]) -> None:
+async def _publish_batch(bus: Client, arrivals: Sequence[Arrival], again: str = "") -> None:
     batch = uuid.uuid4().hex
-    for n, arrival in enumerate(arrivals, start=1):
-        subject, headers, body = to_message(arrival)
+    lines: list[bytes] = []
+    for n, arrival in enumerate(arrivals[:-1], start=1):
+        subject, headers, body = to_message(arrival, again)
         headers |= {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(n)}
-        if n < len(arrivals):
-            await bus.publish(subject, body, headers=headers)
-        else:
-            answer = await bus.request(
-                subject,
-                body,
-                timeout=ACKNOWLEDGED_WITHIN,
-                headers=headers | {"Nats-Batch-Commit": "1"},
-            )
-            if "error" in (acknowledgement := json.loads(answer.data)):
-                raise BatchRefused(acknowledgement["error"].get("description"))
+        lines.append(to_wire(subject, headers, body))
+        if n % WRITTEN_AT_ONCE == 0 or n == len(arrivals) - 1:
+            await send(bus, b"".join(lines))
+            lines.clear()
+    subject, headers, body = to_message(arrivals[-1], again)
+    headers |= {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(len(arrivals)), "Nats-Batch-Commit": "1"}
+    answer = await bus.request(subject, body, timeout=ACKNOWLEDGED_WITHIN, headers=headers)
+    if "error" in (acknowledgement := json.loads(answer.data)):
+        raise BatchRefused(acknowledgement["error"].get("description"))

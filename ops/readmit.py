@@ -56,8 +56,9 @@ async def readmit(settings: Settings, source: str) -> Readmitted:
         await _insert(ledger, store, source, missing)
         epoch = str(uuid.uuid4())
         await store.execute(
-            "UPDATE store SET epoch = %s, relayed = least(relayed, %s) WHERE source = %s",
-            (epoch, min(missing, default=2**62) - 1, source),
+            "UPDATE store SET epoch = %(epoch)s, relayed = least(relayed, %(before)s),"
+            " read_back = least(read_back, %(before)s) WHERE source = %(source)s",
+            {"epoch": epoch, "before": min(missing, default=2**62) - 1, "source": source},
         )
         await store.commit()
         await ledger.execute(

@@ -11,7 +11,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DiscardPolicy, StreamConfig
 from nats.js.errors import NotFoundError
 
-from eventlog.bus import STREAM, connect, ledger_consumer, policy_consumer, provision, subject
+from eventlog.bus import STREAM, connect, ledger_consumer, policy_consumer, provision, subject, to_wire
 from events.workshop import RepairAdded
 from ops.nats import Nats
 from ops.processes import usable_port
@@ -110,3 +110,11 @@ async def test_an_absent_bus_is_an_error_soon() -> None:
         await connect(f"nats://127.0.0.1:{usable_port(0)}", "test")
     assert time.monotonic() - began < 20
     assert not [task for task in asyncio.all_tasks() if "nats" in repr(task.get_coro())]
+
+
+def test_headers_on_the_wire_cannot_forge_others() -> None:
+    wire = to_wire("aftersales.sh01.x.y", {"actor": "li\r\npos: 7\n\rx", "plate": "沪A"}, b"{}")
+    head, _, rest = wire.partition(b"\r\n")
+    lines = "NATS/1.0\r\nactor: li pos: 7 x\r\nplate: 沪A\r\n\r\n".encode()
+    assert head == b"HPUB aftersales.sh01.x.y %d %d" % (len(lines), len(lines) + 2)
+    assert rest == lines + b"{}\r\n"

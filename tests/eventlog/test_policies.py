@@ -17,7 +17,7 @@ from eventlog.decider import Rejected
 from eventlog.parking import PARKED, parked_stream
 from eventlog.policies import Policies, caused_by
 from eventlog.recorded import Recorded, encode
-from eventlog.store import EventStore, Unavailable, UnknownStream
+from eventlog.store import EventStore, StaleVersion, Unavailable, UnknownStream
 from eventlog.supervise import supervise
 from events.policies import MessageDiscarded, MessageParked, MessageRetried
 from events.workshop import RepairAdded
@@ -221,6 +221,19 @@ async def test_a_settled_message_cannot_be_retried_or_discarded(desk: Desk) -> N
         await desk.policies.retry(parked_id, by("again"))
     with pytest.raises(Rejected, match="already handled"):
         await desk.policies.discard(parked_id, "not needed", by("discard"))
+
+
+async def test_a_decision_on_an_older_version_does_nothing(desk: Desk) -> None:
+    parked_id = await park(desk, added(1))
+    with pytest.raises(StaleVersion):
+        await desk.policies.retry(parked_id, by("retry"), expected_version=2)
+    with pytest.raises(StaleVersion):
+        await desk.policies.discard(parked_id, "not needed", by("discard"), expected_version=2)
+    assert await desk.handled() == []
+    first = await desk.policies.retry(parked_id, by("retry"), expected_version=1)
+    again = await desk.policies.retry(parked_id, by("retry"), expected_version=1)
+    assert (again.repeated, again.position) == (True, first.position)
+    assert await desk.handled() == [1]
 
 
 async def test_a_message_that_fails_again_stays_parked(desk: Desk) -> None:

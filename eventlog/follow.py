@@ -1,7 +1,9 @@
 """Reading the ledger: in order, from a position the reader itself keeps."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -10,6 +12,9 @@ from eventlog.ledger import CHANNEL
 
 Row = tuple[int, str]
 """Position in the ledger and the canonical JSON of its event."""
+
+
+RECENT = 2_000
 
 
 async def read(conn: AsyncConnection[Any], after: int, limit: int) -> Sequence[Row]:
@@ -27,23 +32,43 @@ async def head(conn: AsyncConnection[Any]) -> int:
 
 
 class Wake:
-    """Tells waiting readers that the ledger has grown. A hint: they look again after a second anyway."""
+    """Tells waiting readers that the ledger has grown. A hint: they look again after a second anyway.
+
+    It holds what was appended last in this process, so that readers who keep up need not ask the database.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._grown = asyncio.Condition()
+        self._next = asyncio.Event()
+        self._head = 0
+        self._recent: deque[Row] = deque(maxlen=RECENT)
 
     async def run(self) -> None:
         """Listen until cancelled or the connection breaks."""
         async with await AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=2) as conn:
             await conn.execute(f"LISTEN {CHANNEL}")
-            async for _ in conn.notifies():
-                async with self._grown:
-                    self._grown.notify_all()
+            async for notification in conn.notifies():
+                self._wake(int(notification.payload))
 
-    async def wait(self, at_most: float) -> None:
-        try:
-            async with asyncio.timeout(at_most), self._grown:
-                await self._grown.wait()
-        except TimeoutError:
-            return
+    def grown(self, rows: Sequence[Row]) -> None:
+        """Rows that were committed here: known sooner than PostgreSQL tells."""
+        if self._recent and self._recent[-1][0] + 1 != rows[0][0]:
+            self._recent.clear()
+        self._recent.extend(rows)
+        self._wake(rows[-1][0])
+
+    def since(self, after: int) -> list[Row]:
+        """The rows behind a position, in order and without a gap, if all of them are held; otherwise none."""
+        missing = after + 1 - self._recent[0][0] if self._recent else -1
+        return list(islice(self._recent, missing, None)) if missing >= 0 else []
+
+    @property
+    def next(self) -> asyncio.Event:
+        """Set when the ledger grows from now on: to be taken before looking, to be waited for afterwards."""
+        return self._next
+
+    def _wake(self, head: int) -> None:
+        if head > self._head:
+            self._head = head
+            self._next.set()
+            self._next = asyncio.Event()

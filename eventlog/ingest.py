@@ -1,19 +1,22 @@
 """Brings events into the ledger: from the bus as they come, from the services' feeds where the bus failed."""
 
 import asyncio
+import json
+from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
+from typing import Self
 
 import structlog
-from nats.js.errors import NotFoundError
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from eventlog.bus import (
     LEDGER_CONSUMER,
     STREAM,
     Arrival,
     ForeignMessage,
-    connect,
+    connected,
     from_message,
     ledger_consumer,
 )
@@ -24,7 +27,12 @@ from eventlog.supervise import supervise
 
 log = structlog.get_logger()
 
-BATCH = 500
+BATCH = 1_000
+AT_MOST_ASKED = 4_000
+"""Messages of one request."""
+ASKED_FOR = 2.0
+"""Seconds until a request ends, also without messages."""
+TIME_IS_UP = "408"
 HEADS_EVERY = 2.0
 
 
@@ -38,15 +46,13 @@ async def run_ledger(ledger: Ledger, nats_url: str) -> None:
 
 
 async def _from_bus(ledger: Ledger, nats_url: str, gaps: Mapping[str, Signal]) -> None:
-    bus = await connect(nats_url, "ledger")
-    try:
+    async with connected(nats_url, "ledger") as bus:
         js = bus.jetstream()
         await provision_bus(js, [ledger_consumer()])
-        subscription = await js.pull_subscribe_bind(LEDGER_CONSUMER, STREAM)
+        pull = await Pull.begin(bus)
         while True:
-            try:
-                messages = await subscription.fetch(BATCH, timeout=2)
-            except TimeoutError:  # the client's own kind is one of these, but not all it raises are its own
+            messages = await pull.messages(BATCH)
+            if not messages:
                 # Silence is also what a deleted stream or consumer sounds like.
                 await js.consumer_info(STREAM, LEDGER_CONSUMER)
                 continue
@@ -60,11 +66,63 @@ async def _from_bus(ledger: Ledger, nats_url: str, gaps: Mapping[str, Signal]) -
             for source in ingested.gaps:
                 gaps[source].set()
             await messages[-1].ack()
-    except NotFoundError:
-        log.warning("ledger.consumer_lost", stream=STREAM)
-    finally:
-        with suppress(Exception):
-            await asyncio.wait_for(bus.close(), 2)
+
+
+class Refused(Exception):
+    """The server gives no messages: there is no stream or no consumer any more, or it shuts down."""
+
+
+class Pull:
+    """The ledger's consumer, read without a pause: while some messages are written, the next ones arrive.
+
+    The client's own `fetch` waits for a full batch, or asks twice for a message that comes alone.
+    """
+
+    def __init__(self, bus: Client) -> None:
+        self._bus = bus
+        self._inbox = bus.new_inbox()
+        self._arrived: deque[Msg] = deque()
+        self._signal = Signal()
+        self._due = 0
+        self._asked_at = 0.0
+        self._refused = ""
+
+    @classmethod
+    async def begin(cls, bus: Client) -> Self:
+        pull = cls(bus)
+        await bus.subscribe(pull._inbox, cb=pull._take)
+        return pull
+
+    async def messages(self, at_most: int) -> list[Msg]:
+        """The next ones, in order; none if none came within `ASKED_FOR` seconds. Raises Refused."""
+        if not self._arrived:
+            await self._ask()
+            await self._signal.wait(ASKED_FOR)
+        if self._refused:
+            raise Refused(self._refused)
+        await self._ask()
+        return [self._arrived.popleft() for _ in range(min(at_most, len(self._arrived)))]
+
+    async def _take(self, message: Msg) -> None:
+        if message.headers and "Status" in message.headers:
+            if self._due == AT_MOST_ASKED and message.headers["Status"] != TIME_IS_UP:
+                self._refused = " ".join(message.headers.values())
+            self._due = 0  # this request has ended
+        else:
+            self._due -= 1
+            self._arrived.append(message)
+        self._signal.set()
+
+    async def _ask(self) -> None:
+        """Keep one request open. One that was lost with its connection counts as ended after its time."""
+        now = asyncio.get_running_loop().time()
+        if self._due > 0 and now < self._asked_at + ASKED_FOR:
+            return
+        self._due, self._asked_at = AT_MOST_ASKED, now
+        wanted = {"batch": AT_MOST_ASKED, "expires": int(ASKED_FOR * 1e9)}
+        await self._bus.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{LEDGER_CONSUMER}", json.dumps(wanted).encode(), self._inbox
+        )
 
 
 async def _from_feed(ledger: Ledger, source: str, gap: Signal) -> None:

@@ -8,13 +8,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import structlog
-from psycopg import AsyncConnection
-from psycopg.rows import class_row
+from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog import sql
@@ -30,6 +29,7 @@ Feed = Callable[[int, int], Awaitable[FeedPage]]
 GENESIS = hashlib.sha256(b"bayledger").hexdigest()
 CHANNEL = "ledger"
 PAGE = 500
+WORTH_A_COPY = 50
 
 Row = tuple[int, str, str, int, str, str, str, str, str]
 """seq, source, epoch, pos, hash, chain, site, recorded_at, body"""
@@ -40,6 +40,23 @@ VALUES (%(source)s, %(epoch)s, 0, %(head)s, clock_timestamp(), clock_timestamp()
 ON CONFLICT (source) DO UPDATE SET head = excluded.head, head_at = excluded.head_at,
     level_at = CASE WHEN excluded.head <= known.pos THEN excluded.level_at ELSE known.level_at END
 RETURNING epoch, pos, stopped
+"""
+
+_BEGIN = """
+BEGIN;
+SELECT seq, chain FROM ledger_head FOR UPDATE;
+SELECT source, epoch, pos, stopped FROM ledger_source
+"""
+_ROW: LiteralString = "ledger (seq, source, epoch, pos, hash, chain, site, recorded_at, body)"
+_INSERT: LiteralString = f"""
+INSERT INTO {_ROW} SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[],
+    %s::text[], %s::text[], %s::timestamptz[], %s::text[])
+"""
+_SOURCES = """
+INSERT INTO ledger_source (source, epoch, pos, stopped)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])
+ON CONFLICT (source) DO UPDATE SET pos = excluded.pos,
+    stopped = coalesce(ledger_source.stopped, excluded.stopped)
 """
 
 TABLES = """
@@ -95,9 +112,16 @@ class Ingested:
 
 
 class Ledger:
-    def __init__(self, dsn: str, feeds: Mapping[str, Feed]) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        feeds: Mapping[str, Feed],
+        grown: Callable[[list[tuple[int, str]]], None] | None = None,
+    ) -> None:
+        """`grown` is told positions and events that were appended here; listen on CHANNEL for all."""
         self._dsn = dsn
         self._feeds = feeds
+        self._grown = grown
         self.pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -137,13 +161,11 @@ class Ledger:
         source. What does not follow its source's last position is left out and reported as a gap.
         """
         result = Ingested()
-        async with self.pool.connection() as conn, conn.transaction():
-            seq, chain = await sql.row(conn, "SELECT seq, chain FROM ledger_head FOR UPDATE")
-            cursor = conn.cursor(row_factory=class_row(SourceState))
-            await cursor.execute("SELECT source, epoch, pos, stopped FROM ledger_source")
-            states = {state.source: state for state in await cursor.fetchall()}
-            stopped_before = {state.source for state in states.values() if state.stopped}
-            whole = self._whole(arrivals)
+        whole = self._whole(arrivals)
+        # Without their own round trips, BEGIN and COMMIT: an event that comes alone takes two.
+        async with self.pool.connection() as conn:
+            seq, chain, states = await _begin(conn)
+            before = {state.source: replace(state) for state in states.values()}
             # Before anything else: what follows an event that was rewritten must not be taken.
             await _stop_forked(conn, states, [arrival for arrival, _ in whole])
             within: list[Arrival] = []
@@ -164,18 +186,18 @@ class Ledger:
                     seq, state.pos = seq + 1, event.pos
                     chain = link(chain, seq, source, arrival.epoch, event.pos, event.hash)
                     rows.append((seq, source, state.epoch, event.pos, event.hash, chain, *envelope))
-            await _copy(conn, rows)
+            if len(rows) >= WORTH_A_COPY:
+                await _copy(conn, rows)
             if rows:
                 await _stop_forked(conn, states, within)
-            await self._save(conn, seq, chain, states.values())
+            changed = [state for state in states.values() if state != before.get(state.source)]
+            await _commit(conn, seq, chain, changed, rows)
         result.appended = len(rows)
-        for state in states.values():
-            if state.stopped and state.source not in stopped_before:
+        if rows and self._grown:
+            self._grown([(seq, body) for seq, *_, body in rows])
+        for state in changed:
+            if state.stopped and not (state.source in before and before[state.source].stopped):
                 log.error("ledger.stopped", source=state.source, why=state.stopped)
-        if rows:
-            # After the commit: inside the transaction it would serialise the database's commits.
-            async with self.pool.connection() as conn:
-                await conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(seq)))
         return result
 
     async def refill(self, source: str) -> int:
@@ -183,8 +205,9 @@ class Ledger:
         appended = 0
         while True:
             # From the ledger's last event on: if that is another one there, the store was rewritten.
-            page = await self._feeds[source](max(await self._position(source) - 1, 0), PAGE)
-            await self._compare(source, page)
+            known = await self._position(source)
+            page = await self._feeds[source](max(known - 1, 0), PAGE)
+            await self._compare(source, page, known)
             ingested = await self.ingest([Arrival(source, page.epoch, event) for event in page.events])
             if not ingested.appended:
                 return appended
@@ -197,7 +220,7 @@ class Ledger:
         """
         known = await self._position(source)
         page = await self._feeds[source](max(known - 1, 0), 1)
-        position = await self._compare(source, page)
+        position = await self._compare(source, page, known)
         await self.ingest([Arrival(source, page.epoch, event) for event in page.events if event.pos == known])
         return position, page.head
 
@@ -206,10 +229,11 @@ class Ledger:
             found = await sql.rows(conn, "SELECT pos FROM ledger_source WHERE source = %s", (source,))
         return int(found[0][0]) if found else 0
 
-    async def _compare(self, source: str, page: FeedPage) -> int:
+    async def _compare(self, source: str, page: FeedPage, known: int) -> int:
         """Note how far a service's log reaches; the ledger's position of it.
 
-        A log that holds less than the ledger has lost events, one of another epoch was replaced: both stop.
+        A log that holds less than the ledger had when it was `known`, before the page was read, has lost
+        events, one of another epoch was replaced: both stop. Since then the bus may have brought more.
         """
         async with self.pool.connection() as conn, conn.transaction():
             [epoch, pos, stopped] = await sql.row(
@@ -218,8 +242,8 @@ class Ledger:
             why = None
             if page.epoch != epoch:
                 why = _replaced(epoch, page.epoch)
-            elif page.head < pos:
-                why = f"its store ends at position {page.head}, the ledger holds {pos}"
+            elif page.head < known:
+                why = f"its store ends at position {page.head}, the ledger holds {known}"
             if why and not stopped:
                 log.error("ledger.stopped", source=source, why=why)
                 await conn.execute("UPDATE ledger_source SET stopped = %s WHERE source = %s", (why, source))
@@ -247,16 +271,6 @@ class Ledger:
             raise ValueError("no event")
         return site, recorded_at, body
 
-    async def _save(self, conn: AsyncConnection[Any], seq: int, chain: str, states: Any) -> None:
-        await conn.execute("UPDATE ledger_head SET seq = %s, chain = %s", (seq, chain))
-        for state in states:
-            await conn.execute(
-                "INSERT INTO ledger_source (source, epoch, pos, stopped) VALUES (%s, %s, %s, %s)"
-                " ON CONFLICT (source) DO UPDATE SET pos = excluded.pos,"
-                " stopped = coalesce(ledger_source.stopped, excluded.stopped)",
-                (state.source, state.epoch, state.pos, state.stopped),
-            )
-
 
 async def _configure(conn: AsyncConnection[Any]) -> None:
     # A plan made while the table was empty would stay bad for ever.
@@ -267,14 +281,45 @@ def _replaced(epoch: str, by: str) -> str:
     return f"its store was replaced: epoch {by} follows {epoch}"
 
 
+async def _begin(conn: AsyncConnection[Any]) -> tuple[int, str, dict[str, SourceState]]:
+    """A transaction with the head locked: its place and chain, and the sources as they are then."""
+    cursor = await conn.execute(_BEGIN)
+    cursor.nextset()
+    [(seq, chain)] = await cursor.fetchall()
+    cursor.nextset()
+    return seq, chain, {row[0]: SourceState(*row) for row in await cursor.fetchall()}
+
+
 async def _copy(conn: AsyncConnection[Any], rows: Sequence[Row]) -> None:
-    if not rows:
-        return
-    async with conn.cursor() as cursor:
-        statement = "COPY ledger (seq, source, epoch, pos, hash, chain, site, recorded_at, body) FROM STDIN"
-        async with cursor.copy(statement) as copy:
-            for row in rows:
-                await copy.write_row(row)
+    async with conn.cursor() as cursor, cursor.copy(f"COPY {_ROW} FROM STDIN") as copy:
+        for row in rows:
+            await copy.write_row(row)
+
+
+async def _commit(
+    conn: AsyncConnection[Any],
+    seq: int,
+    chain: str,
+    changed: Sequence[SourceState],
+    rows: Sequence[Row],
+) -> None:
+    """All the rest in one round trip. The notification comes after the commit, or it would serialise the
+    database's commits, and does not wait for the disk: nothing is lost with it."""
+    statements, parameters = list[str](), list[Any]()
+    if 0 < len(rows) < WORTH_A_COPY:
+        statements.append(_INSERT)
+        parameters += map(list, zip(*rows, strict=True))
+    if changed:
+        statements.append(_SOURCES)
+        parameters += map(list, zip(*((s.source, s.epoch, s.pos, s.stopped) for s in changed), strict=True))
+    if rows:
+        statements.append("UPDATE ledger_head SET seq = %s, chain = %s")
+        parameters += [seq, chain]
+    statements.append("COMMIT")
+    if rows:
+        statements += ["BEGIN", "SET LOCAL synchronous_commit = off", "SELECT pg_notify(%s, %s)", "COMMIT"]
+        parameters += [CHANNEL, str(seq)]
+    await AsyncClientCursor(conn).execute(";".join(statements), parameters)
 
 
 def _text(body: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from eventlog.follow import Wake
 from eventlog.supervise import supervise
 from projections.projection import Projection
 from projections.rebuild import rebuild
-from projections.views import advance, live_build, new_build, provision
+from projections.views import Build, advance, live_build, new_build, provision
 
 log = structlog.get_logger()
 
@@ -54,15 +55,25 @@ class LiveViews:
             elif live[1] != projection.version:
                 log.info("view.rebuild", view=projection.name, was=live[1], is_now=projection.version)
                 await rebuild(conn, projection, lambda position, head: None)
+        clock = asyncio.get_running_loop().time
+        look_at, position = 0.0, -1
         while True:
+            grown = self._wake.next
             async with self._pool.connection() as conn:
-                # Looked up each time: a rebuild elsewhere may have switched.
-                live = await live_build(conn, projection)
-                if live is None or live[1] != projection.version:
-                    raise LookupError(f"the live {projection.name} was made by another version")
-                step = await advance(conn, live[0], BATCH)
+                if clock() >= look_at:  # a rebuild elsewhere may have switched
+                    build, look_at = await self._live(conn, projection), clock() + LOOK_EVERY
+                step = await advance(conn, build, BATCH, self._wake.since(position))
+            position = step.position if step.read else -1
             if step.read:
                 async with self.advanced[projection.name]:
                     self.advanced[projection.name].notify_all()
-            else:
-                await self._wake.wait(LOOK_EVERY)
+            if step.read < BATCH:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await grown.wait()
+
+    async def _live(self, conn: AsyncConnection[Any], projection: Projection) -> Build:
+        live = await live_build(conn, projection)
+        if live is None or live[1] != projection.version:
+            raise LookupError(f"the live {projection.name} was made by another version")
+        return live[0]

@@ -226,6 +226,24 @@ async def test_a_store_that_lost_its_end_stops_its_source(ledger: Ledger, store:
     assert await stopped(ledger) == "its store ends at position 2, the ledger holds 3"
 
 
+async def test_what_the_bus_brings_while_the_feed_is_read_stops_nothing(
+    ledger: Ledger, store: EventStore
+) -> None:
+    async def overtaken(after: int, limit: int) -> FeedPage:
+        page = await store.page(after, limit)
+        await dispatch(store, f"order-{page.head + 1}")
+        await ledger.ingest(await arrivals(store))
+        return page
+
+    await dispatch(store, "order-1")
+    await ledger.refill("reception")
+    async with Ledger(str(ledger.pool.conninfo), {"reception": overtaken}).running() as slow:
+        await slow.look("reception")
+        await slow.refill("reception")
+    assert await stopped(ledger) is None
+    assert await complete(ledger, store)
+
+
 async def rewrite_the_last(store: EventStore) -> None:
     """As a restored store does that has taken other commands."""
     [last] = (await arrivals(store))[-1:]
@@ -406,3 +424,18 @@ async def test_a_gap_of_a_service_that_is_away_delays_nobody_else(
         await publish(bus, [*(await arrivals(store))[1:], *(await arrivals(workshop))])
         await eventually(partial(complete, ledger, workshop), within=5)
     assert await positions(ledger) == []
+
+
+async def test_a_consumer_deleted_while_the_ledger_waits_comes_back(
+    ledger: Ledger, store: EventStore, bus: Client, js: JetStreamContext, nats_server: Nats
+) -> None:
+    async with following(ledger, nats_server.url):
+        await dispatch(store, "order-1")
+        await publish(bus, await arrivals(store))
+        await eventually(partial(complete, ledger, store))
+        await js.delete_consumer(STREAM, "ledger")
+
+        async def there_again() -> bool:
+            return bool((await js.consumer_info(STREAM, "ledger")).num_waiting)
+
+        await eventually(there_again)

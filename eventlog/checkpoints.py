@@ -8,12 +8,13 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterable
+import tempfile
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -34,27 +35,38 @@ from eventlog.recorded import canonical, event_hash
 EVERY_EVENTS = 1_000
 EVERY_SECONDS = 60.0
 LOOK_EVERY = 2.0
+CHUNK = 2_000
 
 
 class SigningKey:
     """The ledger's Ed25519 key, made on first use, for its owner's eyes; the public half lies beside it."""
 
     def __init__(self, path: Path) -> None:
-        with suppress(FileExistsError):
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
+            # A link appears whole or not at all, whatever ends this process or the power.
+            handle, draft = tempfile.mkstemp(dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
                 file.write(
                     Ed25519PrivateKey.generate().private_bytes(
                         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
                     )
                 )
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            os.unlink(draft)
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
         key = load_pem_private_key(path.read_bytes(), None)
         if not isinstance(key, Ed25519PrivateKey):
             raise ValueError(f"{path} holds no Ed25519 key")
         self._key = key
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        path.with_suffix(".pub").write_bytes(public)
+        if not (half := path.with_suffix(".pub")).exists() or half.read_bytes() != public:
+            half.write_bytes(public)
         self.id = hashlib.sha256(public).hexdigest()[:16]
 
     def sign(self, document: dict[str, Any]) -> dict[str, Any]:
@@ -138,17 +150,8 @@ async def _last(ledger: Ledger, query: LiteralString) -> int:
     return int(seq)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A row of the ledger, as the database or an export has it."""
-
-    seq: int
-    source: str
-    epoch: str
-    pos: int
-    hash: str
-    chain: str
-    body: bytes
+Link: TypeAlias = tuple[int, str, str, int, str, str, bytes]
+"""seq, source, epoch, pos, hash, chain and body: a row of the ledger, as the database or an export has it."""
 
 
 @dataclass(slots=True)
@@ -160,33 +163,48 @@ class Verified:
     bad: str | None = None
 
 
-def extend(verified: Verified, row: Link) -> None:
-    """Check one more row; after the first bad one nothing more is believed."""
+def extend(verified: Verified, rows: Iterable[Link]) -> None:
+    """Check more rows; after the first bad one nothing more is believed."""
     if verified.bad:
         return
-    if row.seq != verified.seq + 1:
-        verified.bad = f"position {verified.seq + 1} is missing"
-    elif event_hash(row.body) != row.hash:
-        verified.bad = f"position {row.seq}: the event was changed after it was recorded"
-    elif link(verified.chain, row.seq, row.source, row.epoch, row.pos, row.hash) != row.chain:
-        verified.bad = f"position {row.seq}: the chain is broken"
-    else:
-        verified.seq, verified.chain = row.seq, row.chain
+    last, before = verified.seq, verified.chain
+    for seq, source, epoch, pos, hash, chain, body in rows:
+        if seq != last + 1:
+            verified.bad = f"position {last + 1} is missing"
+        elif event_hash(body) != hash:
+            verified.bad = f"position {seq}: the event was changed after it was recorded"
+        elif link(before, seq, source, epoch, pos, hash) != chain:
+            verified.bad = f"position {seq}: the chain is broken"
+        else:
+            last, before = seq, chain
+            continue
+        break
+    verified.seq, verified.chain = last, before
 
 
-async def read_links(conn: AsyncConnection[Any]) -> AsyncIterator[Link]:
-    """The whole ledger in order, without holding it in memory."""
-    async with conn.transaction(), conn.cursor("verify") as cursor:
-        cursor.itersize = 2_000
-        await cursor.execute("SELECT seq, source, epoch, pos, hash, chain, body FROM ledger ORDER BY seq")
-        async for seq, source, epoch, pos, hash, chain, body in cursor:
-            yield Link(seq, source, epoch, pos, hash, chain, body.encode())
+async def read_links(conn: AsyncConnection[Any]) -> AsyncGenerator[Sequence[Link], None]:
+    """The whole ledger in order, in chunks: the next one is on its way while one is looked at."""
+    async with conn.transaction(), conn.cursor("verify", binary=True) as cursor:
+        await cursor.execute(
+            "SELECT seq, source, epoch, pos, hash, chain, convert_to(body, 'UTF8') FROM ledger ORDER BY seq"
+        )
+        coming = asyncio.create_task(cursor.fetchmany(CHUNK))
+        try:
+            while rows := await coming:
+                coming = asyncio.create_task(cursor.fetchmany(CHUNK))
+                await asyncio.sleep(0)  # the question leaves before the answer is needed
+                yield rows
+        finally:
+            coming.cancel()
+            with suppress(asyncio.CancelledError):
+                await coming
 
 
 def to_line(row: Link) -> bytes:
     """A row as a line of an export: everything a verifier without the system needs."""
-    head = {"seq": row.seq, "source": row.source, "epoch": row.epoch, "pos": row.pos}
-    return canonical(head | {"hash": row.hash, "chain": row.chain, "event": row.body.decode()}) + b"\n"
+    seq, source, epoch, pos, hash, chain, body = row
+    head = {"seq": seq, "source": source, "epoch": epoch, "pos": pos}
+    return canonical(head | {"hash": hash, "chain": chain, "event": body.decode()}) + b"\n"
 
 
 def from_line(line: bytes) -> Link:
@@ -196,4 +214,4 @@ def from_line(line: bytes) -> Link:
     except RecursionError as why:
         raise ValueError("nested too deeply") from why
     body = row["event"].encode()
-    return Link(row["seq"], row["source"], row["epoch"], row["pos"], row["hash"], row["chain"], body)
+    return row["seq"], row["source"], row["epoch"], row["pos"], row["hash"], row["chain"], body

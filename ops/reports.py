@@ -1,6 +1,8 @@
 """What the commands print, and where they get it."""
 
+import gc
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +20,7 @@ from ops.processes import Unusable
 from projections.parked_messages import queries
 from projections.parked_messages.projection import PARKED_MESSAGES
 from projections.projection import Projection
-from projections.rebuild import Progress, Rebuilt, rebuild
+from projections.rebuild import Progress, RebuildFailed, Rebuilt, rebuild
 from projections.status import status
 from projections.views import live_build
 
@@ -49,8 +51,15 @@ async def status_of(settings: Settings) -> dict[str, Any]:
 
 
 async def rebuild_view(settings: Settings, projection: Projection, tell: Progress, dry_run: bool) -> Rebuilt:
+    """In two processes where there are as many processors. Raises Unusable when the second one is lost."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # documents by the thousand, none of which leads back to itself
+    processes = min(2, len(os.sched_getaffinity(0)))
     async with ledger_connection(settings) as conn:
-        return await rebuild(conn, projection, tell, dry_run)
+        try:
+            return await rebuild(conn, projection, tell, dry_run, processes)
+        except RebuildFailed as why:
+            raise Unusable(f"{projection.name} was not rebuilt: {why}") from None
 
 
 async def parked_messages(settings: Settings, all: bool) -> list[dict[str, Any]]:

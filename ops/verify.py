@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from psycopg import AsyncConnection
 
 from eventlog import sql
 from eventlog.checkpoints import (
+    CHUNK,
     Link,
     Verified,
     extend,
@@ -25,7 +27,6 @@ from eventlog.settings import Settings
 from ops.processes import Unusable
 
 Tell = Callable[[int, int | None], None]
-TELL_EVERY = 1_000
 
 
 @dataclass(slots=True)
@@ -71,18 +72,24 @@ class Checker:
                 self._bad = f"the checkpoint at position {document['seq']} is not signed by this key"
         self._count = len(checkpoints)
 
-    def add(self, row: Link) -> None:
-        extend(self._verified, row)
-        if self._verified.bad or not self._expected:
-            return
-        if row.seq > self._expected[-1]["after"]:
-            self._hashes.append(row.hash)
-        if row.seq < self._expected[-1]["seq"]:
-            return
-        stands = {"hash": row.chain, "merkle_root": merkle_root(self._hashes)}
-        while self._expected and self._expected[-1]["seq"] == row.seq:
+    def add(self, rows: Sequence[Link]) -> None:
+        while rows and not self._verified.bad:
+            ahead = self._expected[-1]["seq"] - self._verified.seq if self._expected else 0
+            part, rows = (rows[:ahead], rows[ahead:]) if ahead > 0 else (rows, [])
+            extend(self._verified, part)
+            if ahead > 0:
+                after = self._expected[-1]["after"]
+                self._hashes += [hash for seq, _, _, _, hash, _, _ in part if seq > after]
+            if len(part) == ahead and not self._verified.bad:
+                self._compare()
+
+    def _compare(self) -> None:
+        """The signed checkpoints about the position that is reached."""
+        seq = self._verified.seq
+        stands = {"hash": self._verified.chain, "merkle_root": merkle_root(self._hashes)}
+        while self._expected and self._expected[-1]["seq"] == seq:
             if not stands.items() <= self._expected.pop().items():
-                self._verified.bad = f"position {row.seq}: a signed checkpoint says otherwise"
+                self._verified.bad = f"position {seq}: a signed checkpoint says otherwise"
         self._hashes = []
 
     def result(self) -> Result:
@@ -99,11 +106,11 @@ async def verify_database(settings: Settings, tell: Tell) -> Result:
     async with await AsyncConnection.connect(settings.ledger_db, autocommit=True) as conn:
         [head, chain] = await sql.row(conn, "SELECT seq, chain FROM ledger_head")
         done = 0
-        async for row in read_links(conn):
-            checker.add(row)
-            done += 1
-            if done % TELL_EVERY == 0:
-                tell(done, head)
+        async with aclosing(read_links(conn)) as chunks:
+            async for rows in chunks:
+                checker.add(rows)
+                done += len(rows)
+                tell(done, max(head, done))
     tell(done, max(head, done))
     result = checker.result()
     if result.good and (result.events < head or (result.events == head and result.chain != chain)):
@@ -116,10 +123,11 @@ def verify_export(export: Path, checkpoints: list[Path], public_key: Path, tell:
     with _readable():
         checker = Checker(_documents(checkpoints), public_key.read_bytes())
         with export.open("rb") as lines:
-            for done, line in enumerate(lines, start=1):
-                checker.add(_link(line, done))
-                if done % TELL_EVERY == 0:
-                    tell(done, None)
+            done, numbered = 0, enumerate(lines, start=1)
+            while rows := [_link(line, number) for number, line in islice(numbered, CHUNK)]:
+                checker.add(rows)
+                done += len(rows)
+                tell(done, None)
     return checker.result()
 
 
@@ -129,10 +137,10 @@ async def export_log(settings: Settings, out: Path, tell: Tell) -> int:
     with _readable(), out.open("wb") as file:
         async with await AsyncConnection.connect(settings.ledger_db, autocommit=True) as conn:
             [head] = await sql.row(conn, "SELECT seq FROM ledger_head")
-            async for row in read_links(conn):
-                file.write(to_line(row))
-                done += 1
-                if done % TELL_EVERY == 0:
+            async with aclosing(read_links(conn)) as chunks:
+                async for rows in chunks:
+                    file.writelines(map(to_line, rows))
+                    done += len(rows)
                     tell(done, head)
     tell(done, done)
     return done

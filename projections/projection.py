@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, LiteralString, TypeAlias
 
-from eventlog.recorded import Recorded, canonical
-from events import Event, event_classes
-from events.upcasters import UPCASTERS
+from eventlog.recorded import canonical
+from events import Event
+from projections.facts import Fact, Reader
 
 Document: TypeAlias = dict[str, Any]
 """What a person looks at, as JSON. Never changed in place: an event leads to a new one."""
@@ -25,30 +25,18 @@ class Projection:
     name: LiteralString
     version: int
     handles: tuple[type[Event], ...]
-    key: Callable[[Recorded], str | None]
-    """Which document an event belongs to; None for none."""
-    evolve: Callable[[Document | None, Recorded], Document | None]
+    key: str
+    """The field of the events that names the document they belong to; without a value, to none."""
+    evolve: Callable[[Document | None, Fact], Document | None]
     """The document after the event; None ends it. Pure, and it never rejects a recorded fact."""
     columns: Mapping[LiteralString, Column] = field(default_factory=dict)
     """Indexed columns: name -> (SQL type, value)."""
 
     @cached_property
-    def types(self) -> frozenset[str]:
-        """Stored type names that lead to handled events, older versions included."""
-        wanted = {event.type for event in self.handles}
-        return frozenset(type for type in [*event_classes(), *UPCASTERS] if _today(type) in wanted)
-
-
-def known_types() -> frozenset[str]:
-    return frozenset([*event_classes(), *UPCASTERS])
+    def reader(self) -> Reader:
+        return Reader(self.handles, self.key)
 
 
 def to_json(document: Document) -> str:
     """The same document always gives the same text: rebuilt and live rows can be compared as they are."""
     return canonical(document).decode()
-
-
-def _today(type: str) -> str:
-    while type in UPCASTERS:
-        type, _ = UPCASTERS[type]
-    return type

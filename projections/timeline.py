@@ -1,18 +1,18 @@
 """A timeline: one entry per fact, in the order of the log, dull and correct."""
 
-from eventlog.recorded import Recorded, to_text
+from projections.facts import Fact, values
 from projections.projection import Document
 
 
-def entry(recorded: Recorded) -> Document:
+def entry(fact: Fact) -> Document:
     """What happened, who did it, when, and when we heard of it."""
     return {
-        "event": recorded.event.type,
-        "id": recorded.id,
-        "at": to_text(recorded.occurred_at),
-        "recorded_at": to_text(recorded.recorded_at),
-        "actor": recorded.metadata.actor,
-        "role": recorded.metadata.role,
-        "causation_id": recorded.metadata.causation_id,
-        "data": recorded.event.model_dump(mode="json", exclude_none=True),
+        "event": fact.event.type,
+        "id": fact.id,
+        "at": fact.occurred_at,
+        "recorded_at": fact.recorded_at,
+        "actor": fact.actor,
+        "role": fact.role,
+        "causation_id": fact.causation_id,
+        "data": values(fact.data),
     }

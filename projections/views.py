@@ -1,20 +1,21 @@
 """The stored views and the one loop that fills them: live, rebuilt, and for any past moment.
 
-A view keeps each version of a document with the range of ledger positions in which it held. The current board
-and the board as of yesterday are the same query with another position.
+A view keeps one row per document: how it stands, and the positions of the events it was made of. How it stood
+at an earlier position is the same fold, over those of its events that had been heard by then.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, LiteralString, TypeAlias
 
 import orjson
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier
 
 from eventlog import follow, sql
-from eventlog.recorded import Recorded, from_json
-from projections.projection import Document, Projection, known_types, to_json
+from projections.facts import Fact, Ignored
+from projections.projection import Document, Projection, to_json
 
 FOREVER = 2**63 - 1
 """The end of a range that has not ended."""
@@ -58,13 +59,21 @@ class Build:
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
+    """A document with what made it."""
+
     key: str
     site: str
+    first_pos: int
+    """Where it began."""
     from_pos: int
+    """Since when it has been as it is."""
+    to_pos: int
+    """Where it ended."""
     event: str
     document: Document
-    to_pos: int = FOREVER
+    heard: list[int]
+    """The positions of its events."""
 
 
 @dataclass(slots=True)
@@ -114,13 +123,10 @@ async def index_build(conn: AsyncConnection[Any], build: Build) -> None:
     """What only readers need: a rebuild is filled first."""
     table = Identifier(build.table)
     statement = SQL(
-        "ALTER TABLE {0} ADD PRIMARY KEY (key, from_pos);"
-        "CREATE INDEX ON {0} (from_pos); CREATE INDEX ON {0} (site, from_pos, to_pos);"
+        "CREATE INDEX ON {0} (from_pos); CREATE INDEX ON {0} (site, from_pos, first_pos);"
     ).format(table)
     for name in build.projection.columns:
-        statement += SQL("CREATE INDEX ON {} (site, {}) WHERE to_pos = 9223372036854775807;").format(
-            table, Identifier(name)
-        )
+        statement += SQL("CREATE INDEX ON {} (site, {});").format(table, Identifier(name))
     await conn.execute(statement)
 
 
@@ -132,109 +138,230 @@ async def drop_build(conn: AsyncConnection[Any], build: Build) -> None:
         )
 
 
-async def advance(conn: AsyncConnection[Any], build: Build, limit: int) -> Advanced:
-    """Fold the next rows of the ledger into a build: rows and position in one transaction.
+async def advance(
+    conn: AsyncConnection[Any], build: Build, limit: int, known: Sequence[follow.Row] = ()
+) -> Advanced:
+    """Fold the next rows of the ledger into a build: rows and position in one statement.
 
-    Two processes that advance the same build take turns. Events that this release cannot read, of unknown
-    types or with unknown contents, are skipped and counted.
+    `known` are the rows behind the build's position, if the caller has them. Of two processes that advance
+    the same build at once, whoever is first wins; the other does nothing. Events that this release cannot
+    read, of unknown types or with unknown contents, are skipped and counted. The disk is not waited for:
+    what a crash takes back is read from the ledger again.
     """
-    async with conn.transaction():
-        found = await sql.rows(
-            conn,
-            "SELECT position, skipped FROM projection WHERE (name, build) = (%s, %s) FOR UPDATE",
-            (build.projection.name, build.number),
-        )
+    place = {"name": build.projection.name, "build": build.number}
+    if known:
+        after, rows = known[0][0] - 1, known[:limit]
+    else:
+        found = await sql.rows(conn, _NEXT, {**place, "limit": limit})
         if not found:
             return Advanced()
-        [(position, skipped)] = found
-        rows = await follow.read(conn, position, limit)
-        if not rows:
-            return Advanced(position=position)
-        facts, unreadable = _facts(build.projection, rows)
-        before = await _current(conn, build, {key for _, key, _ in facts})
-        versions = _fold(build.projection, facts, before)
-        await _store(conn, build, versions, before)
-        await conn.execute(
-            "UPDATE projection SET position = %s, skipped = %s WHERE (name, build) = (%s, %s)",
-            (rows[-1][0], skipped + unreadable, build.projection.name, build.number),
-        )
-    return Advanced(len(rows), rows[-1][0], [row.key for row in versions])
-
-
-def _facts(projection: Projection, rows: Sequence[follow.Row]) -> tuple[list[tuple[int, str, Recorded]], int]:
-    """What concerns the view, and how many events of the log this release cannot read."""
-    facts, unreadable, known = [], 0, known_types()
-    for position, body in rows:
-        stored = orjson.loads(body)
-        if stored["type"] in projection.types:
-            try:
-                recorded = from_json(stored)
-            except (ValueError, KeyError):
-                unreadable += 1  # a recorded fact is never refused: the view goes on without it
-                continue
-            if (key := projection.key(recorded)) is not None:
-                facts.append((position, key, recorded))
-        elif stored["type"] not in known:
-            unreadable += 1
-    return facts, unreadable
-
-
-def _fold(
-    projection: Projection, facts: Iterable[tuple[int, str, Recorded]], before: dict[str, _Row]
-) -> list[_Row]:
-    """Every version the documents went through, in order; the first one of a key ends the stored one."""
-    current = dict(before)
-    versions: list[_Row] = []
-    for position, key, recorded in facts:
-        row = current.get(key)
-        document = projection.evolve(row.document if row else None, recorded)
-        if row:
-            row.to_pos = position
-        if document is None:
-            current.pop(key, None)
-            continue
-        site = row.site if row else recorded.metadata.site
-        current[key] = _Row(key, site, position, recorded.id, document)
-        versions.append(current[key])
-    return versions
-
-
-async def _current(conn: AsyncConnection[Any], build: Build, keys: set[str]) -> dict[str, _Row]:
-    if not keys:
-        return {}
-    query = SQL(
-        "SELECT key, site, from_pos, event, document::text FROM {} WHERE to_pos = %s AND key = ANY(%s)"
+        after, rows = found[0][0], [(seq, body) for _, seq, body in found]
+    facts = [(position, build.projection.reader.read(body)) for position, body in rows]
+    documents = await _stored(conn, build, keys_of(build.projection, facts))
+    unreadable = fold(build.projection, documents, facts)
+    to = rows[-1][0]
+    moved = await conn.execute(
+        _replace(build.table, _columns(build)) if documents else _MOVE + "SELECT FROM moved",
+        {**place, "after": after, "to": to, "unreadable": unreadable, "rows": _as_json(build, documents)},
     )
-    found = await sql.rows(conn, query.format(Identifier(build.table)), (FOREVER, list(keys)))
+    return Advanced(len(rows), to, list(documents)) if moved.rowcount else Advanced()
+
+
+Columns: TypeAlias = tuple[tuple[LiteralString, LiteralString], ...]
+"""Of a table, with their types."""
+_OF_ALL: Columns = (
+    *(("key", "text"), ("site", "text"), ("event", "text"), ("document", "json")),
+    *(("first_pos", "bigint"), ("from_pos", "bigint"), ("to_pos", "bigint"), ("heard", "bigint[]")),
+)
+_NEXT = """
+SELECT position, seq, body FROM projection, LATERAL (
+    SELECT seq, body FROM ledger WHERE seq > position ORDER BY seq LIMIT %(limit)s
+) AS next WHERE (name, build) = (%(name)s, %(build)s) ORDER BY seq
+"""
+_MOVE: LiteralString = """
+WITH soon AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+), moved AS (
+    UPDATE projection SET position = %(to)s, skipped = skipped + %(unreadable)s FROM soon
+    WHERE (name, build, position) = (%(name)s, %(build)s, %(after)s) RETURNING name
+)
+"""
+
+
+@cache
+def _replace(table: str, columns: Columns) -> bytes:
+    """Put documents in the place of those they have come from, if the build is still where it was."""
+    names = [Identifier(name) for name, _ in columns]
+    composed = SQL(
+        _MOVE + "INSERT INTO {table} ({names})"
+        " SELECT {given} FROM moved, json_to_recordset(%(rows)s) AS x ({types})"
+        " ON CONFLICT (key) DO UPDATE SET {changed}"
+    ).format(
+        table=Identifier(table),
+        names=SQL(", ").join(names),
+        given=SQL(", ").join(Identifier("x", name) for name, _ in columns),
+        types=SQL(", ").join(SQL("{} {}").format(Identifier(name), SQL(type)) for name, type in columns),
+        changed=SQL(", ").join(SQL("{0} = excluded.{0}").format(name) for name in names),
+    )
+    return composed.as_bytes()
+
+
+def _columns(build: Build) -> Columns:
+    return (*_OF_ALL, *((name, type) for name, (type, _) in build.projection.columns.items()))
+
+
+def _as_json(build: Build, documents: dict[str, Row]) -> str:
+    return orjson.dumps(
+        [
+            {
+                **{name: getattr(row, name) for name in Row.__slots__},
+                "document": orjson.Fragment(to_json(row.document)),
+                **{name: value(row.document) for name, (_, value) in build.projection.columns.items()},
+            }
+            for row in documents.values()
+        ]
+    ).decode()
+
+
+async def _stored(conn: AsyncConnection[Any], build: Build, keys: Iterable[str]) -> dict[str, Row]:
+    query = SQL(
+        "SELECT key, site, first_pos, from_pos, to_pos, event, document::text, heard FROM {}"
+        " WHERE key = ANY(%s)"
+    ).format(Identifier(build.table))
+    wanted = list(keys)
+    found = await sql.rows(conn, query, (wanted,)) if wanted else []
+    return _rows(found)
+
+
+Facts = Iterable[tuple[int, Fact | Ignored | None]]
+"""Positions, and what the view's reader made of the events there."""
+
+
+def fold(projection: Projection, documents: dict[str, Row], facts: Facts) -> int:
+    """Apply events to the documents they belong to; how many events are unreadable.
+
+    `documents` must hold what is stored of them.
+    """
+    unreadable = 0
+    evolve, name = projection.evolve, projection.key
+    for position, fact in facts:
+        if not isinstance(fact, Fact):
+            unreadable += fact is None  # a recorded fact is never refused: the view goes on without it
+            continue
+        if (key := getattr(fact.data, name)) is None:
+            continue
+        if (row := documents.get(key)) is None:
+            if (document := evolve(None, fact)) is not None:
+                documents[key] = Row(
+                    key, fact.site, position, position, FOREVER, fact.id, document, [position]
+                )
+            continue
+        row.heard.append(position)
+        if (document := evolve(row.document if row.to_pos == FOREVER else None, fact)) is None:
+            row.to_pos = min(row.to_pos, position)
+        else:
+            row.from_pos, row.to_pos, row.event, row.document = position, FOREVER, fact.id, document
+    return unreadable
+
+
+def keys_of(projection: Projection, facts: Facts) -> set[str]:
     return {
-        key: _Row(key, site, from_pos, event, orjson.loads(document))
-        for key, site, from_pos, event, document in found
+        key
+        for _, fact in facts
+        if isinstance(fact, Fact) and (key := getattr(fact.data, projection.key)) is not None
     }
 
 
-async def _store(
-    conn: AsyncConnection[Any], build: Build, versions: Sequence[_Row], before: dict[str, _Row]
-) -> None:
-    table, columns = Identifier(build.table), build.projection.columns
-    if ended := [row for row in before.values() if row.to_pos != FOREVER]:
-        await conn.execute(
-            SQL(
-                "UPDATE {} AS t SET to_pos = e.to_pos"
-                " FROM unnest(%s::text[], %s::bigint[]) AS e (key, to_pos)"
-                " WHERE t.key = e.key AND t.to_pos = %s"
-            ).format(table),
-            ([row.key for row in ended], [row.to_pos for row in ended], FOREVER),
-        )
-    if not versions:
-        return
-    names = ["key", "site", "from_pos", "to_pos", "event", "document", *columns]
-    statement = SQL("COPY {} ({}) FROM STDIN").format(table, SQL(", ").join(map(Identifier, names)))
+async def take(conn: AsyncConnection[Any], build: Build, keys: Iterable[str]) -> dict[str, Row]:
+    """Stored documents, out of the table: to be put back with what has changed in the same transaction."""
+    query = SQL(
+        "DELETE FROM {} WHERE key = ANY(%s)"
+        " RETURNING key, site, first_pos, from_pos, to_pos, event, document::text, heard"
+    ).format(Identifier(build.table))
+    return _rows(await sql.rows(conn, query, (list(keys),)))
+
+
+def _rows(found: Iterable[tuple[Any, ...]]) -> dict[str, Row]:
+    return {
+        key: Row(key, site, first, since, until, event, orjson.loads(document), heard)
+        for key, site, first, since, until, event, document, heard in found
+    }
+
+
+async def put(conn: AsyncConnection[Any], build: Build, rows: Iterable[Row]) -> None:
+    columns = build.projection.columns
+    names = ["key", "site", "first_pos", "from_pos", "to_pos", "event", "document", "heard", *columns]
+    statement = SQL("COPY {} ({}) FROM STDIN").format(
+        Identifier(build.table), SQL(", ").join(map(Identifier, names))
+    )
     async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in versions:
+        for row in rows:
+            stands = (row.key, row.site, row.first_pos, row.from_pos, row.to_pos, row.event)
+            heard = f"{{{','.join(map(str, row.heard))}}}"
             values = [value(row.document) for _, value in columns.values()]
-            await copy.write_row(
-                [row.key, row.site, row.from_pos, row.to_pos, row.event, to_json(row.document), *values]
-            )
+            await copy.write_row([*stands, to_json(row.document), heard, *values])
+
+
+async def earlier(
+    conn: AsyncConnection[Any],
+    build: Build,
+    position: int,
+    *,
+    site: str | None = None,
+    key: str | None = None,
+) -> str:
+    """Documents that have changed since a position, as they stood then: the same fold over what was heard
+    by then. As JSON, for `versions`.
+
+    Only of rows that the transaction's role may see; their events are read as the owner of the ledger.
+    """
+    query = SQL(
+        "SELECT key, heard FROM {} WHERE from_pos > %(at)s AND first_pos <= %(at)s"
+        " AND (%(site)s::text IS NULL OR site = %(site)s) AND (%(key)s::text IS NULL OR key = %(key)s)"
+    ).format(Identifier(build.table))
+    changed = dict(await sql.rows(conn, query, {"at": position, "site": site, "key": key}))
+    documents: dict[str, Row] = {}
+    if changed:
+        wanted = sorted({each for heard in changed.values() for each in heard if each <= position})
+        [role] = await sql.row(conn, "SELECT current_setting('role')")
+        await conn.execute("SET LOCAL ROLE NONE")
+        bodies = await sql.rows(
+            conn, "SELECT seq, body FROM ledger WHERE seq = ANY(%s) ORDER BY seq", (wanted,)
+        )
+        await conn.execute("SELECT set_config('role', %s, true)", (role,))
+        read = build.projection.reader.read
+        fold(build.projection, documents, ((at, read(body)) for at, body in bodies))
+    columns = build.projection.columns
+    versions = [
+        {
+            "key": row.key,
+            "site": row.site,
+            "from_pos": row.from_pos,
+            "to_pos": row.to_pos,
+            "event": row.event,
+            "document": row.document,
+            **{name: value(row.document) for name, (_, value) in columns.items()},
+        }
+        for row in documents.values()
+    ]
+    return orjson.dumps(versions).decode()
+
+
+def versions(build: Build) -> Composed:
+    """What to read FROM as of an earlier position: the table, together with what `earlier` found, which is
+    the one parameter here."""
+    columns = build.projection.columns
+    names = ["key", "site", "from_pos", "to_pos", "event", "document", *columns]
+    types = ["text", "text", "bigint", "bigint", "text", "json", *(type for type, _ in columns.values())]
+    return SQL(
+        "(SELECT {0} FROM {1} UNION ALL SELECT {0} FROM json_to_recordset(%s) AS x ({2})) AS v"
+    ).format(
+        SQL(", ").join(map(Identifier, names)),
+        Identifier(build.table),
+        SQL(", ").join(
+            SQL("{} {}").format(Identifier(name), SQL(type)) for name, type in zip(names, types, strict=True)
+        ),
+    )
 
 
 def _create_table(build: Build) -> Composed:
@@ -244,9 +371,9 @@ def _create_table(build: Build) -> Composed:
     for name, (type, _) in build.projection.columns.items():
         columns += SQL(", {} {}").format(Identifier(name), SQL(type))
     create = SQL(
-        "CREATE TABLE {0} (key text NOT NULL, site text NOT NULL, from_pos bigint NOT NULL,"
-        " to_pos bigint NOT NULL, event text NOT NULL, document json NOT NULL{1});"
-        "CREATE UNIQUE INDEX ON {0} (key) WHERE to_pos = 9223372036854775807;"
+        "CREATE TABLE {0} (key text PRIMARY KEY, site text NOT NULL, first_pos bigint NOT NULL,"
+        " from_pos bigint NOT NULL, to_pos bigint NOT NULL, event text NOT NULL, document json NOT NULL,"
+        " heard bigint[] NOT NULL{1});"
     )
     secure = SQL(
         "ALTER TABLE {0} ENABLE ROW LEVEL SECURITY; ALTER TABLE {0} FORCE ROW LEVEL SECURITY;"

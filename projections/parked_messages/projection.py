@@ -1,29 +1,44 @@
 """Messages that a policy could not handle, and what an operator decided about them."""
 
-from eventlog.recorded import Recorded, to_text
+from collections.abc import Callable
+
+from msgspec.structs import asdict
+
+from events import Event
 from events.policies import MessageDiscarded, MessageParked, MessageRetried
+from projections.facts import Fact
 from projections.projection import Document, Projection
 
 
-def evolve(parked: Document | None, recorded: Recorded) -> Document:
-    event, at = recorded.event, to_text(recorded.occurred_at)
-    parked = {**(parked or {"status": "parked", "retries": 0}), "last_at": at}
-    match event:
-        case MessageParked():
-            parked |= event.model_dump(mode="json") | {"parked_at": at, "site": recorded.metadata.site}
-        case MessageRetried(handled=handled, reason=reason):
-            parked |= {"retries": parked["retries"] + 1}
-            parked |= {"status": "handled"} if handled else {"reason": reason}
-        case MessageDiscarded(reason=reason):
-            parked |= {"status": "discarded", "discarded_because": reason}
-    return parked
+def evolve(parked: Document | None, fact: Fact) -> Document:
+    parked = {**(parked or {"status": "parked", "retries": 0}), "last_at": fact.occurred_at}
+    return parked | _CHANGES[fact.event](parked, fact)
 
+
+def _parked(parked: Document, fact: Fact) -> Document:
+    return asdict(fact.data) | {"parked_at": fact.occurred_at, "site": fact.site}
+
+
+def _retried(parked: Document, fact: Fact) -> Document:
+    outcome = {"status": "handled"} if fact.data.handled else {"reason": fact.data.reason}
+    return {"retries": parked["retries"] + 1} | outcome
+
+
+def _discarded(parked: Document, fact: Fact) -> Document:
+    return {"status": "discarded", "discarded_because": fact.data.reason}
+
+
+_CHANGES: dict[type[Event], Callable[[Document, Fact], Document]] = {
+    MessageParked: _parked,
+    MessageRetried: _retried,
+    MessageDiscarded: _discarded,
+}
 
 PARKED_MESSAGES = Projection(
     name="parked_messages",
-    version=1,
-    handles=(MessageParked, MessageRetried, MessageDiscarded),
-    key=lambda recorded: getattr(recorded.event, "parked_id", None),
+    version=2,
+    handles=tuple(_CHANGES),
+    key="parked_id",
     evolve=evolve,
     columns={"waiting": ("boolean", lambda parked: parked["status"] == "parked")},
 )

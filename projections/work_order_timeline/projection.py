@@ -1,23 +1,23 @@
 """The timeline of a work order: every fact about the visit and the repairs, from whichever service."""
 
-from eventlog.recorded import Recorded
+from projections.facts import Fact
 from projections.projection import Document, Projection
 from projections.timeline import entry
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
 
-def evolve(timeline: Document | None, recorded: Recorded) -> Document:
+def evolve(timeline: Document | None, fact: Fact) -> Document:
     timeline = timeline or {
-        "work_order_id": WORK_ORDER_BOARD.key(recorded),
-        "site": recorded.metadata.site,
+        "work_order_id": fact.data.work_order_id,
+        "site": fact.site,
         "entries": [],
     }
-    return {**timeline, "entries": [*timeline["entries"], entry(recorded)]}
+    return {**timeline, "entries": [*timeline["entries"], entry(fact)]}
 
 
 WORK_ORDER_TIMELINE = Projection(
     name="work_order_timeline",
-    version=1,
+    version=2,
     handles=WORK_ORDER_BOARD.handles,
     key=WORK_ORDER_BOARD.key,
     evolve=evolve,

@@ -43,8 +43,8 @@ async def view(conn: AsyncConnection[Any], projection: Projection, batch: int = 
 
 
 async def everything(conn: AsyncConnection[Any], build: Build) -> Rows:
-    """All that is stored of a view, its history included, in a comparable form."""
-    query = SQL("SELECT t.*, document::text FROM {} t ORDER BY key, from_pos")
+    """All that is stored of a view, what each document was made of included, in a comparable form."""
+    query = SQL("SELECT t.*, document::text FROM {} t ORDER BY key")
     return await sql.rows(conn, query.format(Identifier(build.table)))
 
 
@@ -53,9 +53,10 @@ async def documents(
 ) -> dict[str, Document]:
     """What the view shows as of a position."""
     query = SQL("SELECT key, document FROM {} WHERE from_pos <= %s AND to_pos > %s").format(
-        Identifier(build.table)
+        views.versions(build)
     )
-    found = await sql.rows(conn, query, (position, position))
+    async with conn.transaction():
+        found = await sql.rows(conn, query, (await views.earlier(conn, build, position), position, position))
     shown = dict(found)
     assert len(shown) == len(found), "one version of a document at a time"
     return shown

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from eventlog.recorded import Recorded
+from projections.facts import fact as read
 from projections.projection import Document
 from projections.rules import Rule, in_force, promise_risk, versions_of
 from projections.work_order_board.projection import evolve
@@ -36,7 +37,7 @@ LATER: Rule = {
 def card(*facts: Recorded) -> Document:
     document: Document = {}
     for fact in facts:
-        document = evolve(document or None, fact)
+        document = evolve(document or None, read(fact))
     return document
 
 

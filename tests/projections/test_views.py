@@ -2,23 +2,32 @@
 
 import asyncio
 import json
+import multiprocessing
+import os
+import signal
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, UniqueViolation
 from psycopg.sql import SQL, Identifier
 
-from eventlog import sql
+from eventlog import follow, sql
 from eventlog.ledger import Ledger
-from eventlog.recorded import Recorded, canonical, encode
+from eventlog.recorded import canonical, encode
+from eventlog.settings import Settings
+from ops.processes import Unusable
+from ops.reports import rebuild_view
+from projections import rebuild as rebuilding
 from projections import views
 from projections.catalogue import PROJECTIONS
+from projections.facts import Fact, Reader
 from projections.projection import Document, Projection
-from projections.rebuild import Difference, rebuild
+from projections.rebuild import Difference, RebuildFailed, rebuild
 from projections.work_order_board.projection import WORK_ORDER_BOARD
-from tests.projections.log import documents, everything, given_log, view
+from tests.events.samples import VEHICLE_RECEIVED_V1
+from tests.projections.log import Rows, documents, everything, given_log, view
 from tests.projections.story import DAY, VISIT, dispatched, in_guangzhou, opened, received
 
 Conn = AsyncConnection[Any]
@@ -122,8 +131,8 @@ async def test_an_event_with_unknown_contents_does_not_stop_a_view(ledger: Ledge
 # A changed view
 
 
-def evolve_loudly(card: Document | None, recorded: Recorded) -> Document:
-    card = WORK_ORDER_BOARD.evolve(card, recorded) or {}
+def evolve_loudly(card: Document | None, fact: Fact) -> Document:
+    card = WORK_ORDER_BOARD.evolve(card, fact) or {}
     return {**card, "team": card["team"].upper()} if "team" in card else card
 
 
@@ -250,3 +259,143 @@ async def test_the_database_guards_the_rows_of_every_view(conn: Conn) -> None:
     await conn.execute("DROP POLICY sites ON parked_messages_1")
     unguarded = {table for [table] in await sql.rows(conn, UNGUARDED)}
     assert unguarded == {"complaint_timeline_1", "parked_messages_1"}, "this check can fail"
+
+
+# A rebuild in two processes
+
+
+async def filled(conn: Conn, projection: Projection, processes: int) -> Rows:
+    await rebuild(conn, projection, unseen, processes=processes)
+    live = await views.live_build(conn, projection)
+    assert live
+    return await everything(conn, live[0])
+
+
+def many_orders(count: int) -> list[bytes]:
+    """The whole story of so many vehicles, told in turns; in between, what this release cannot read."""
+    told: list[bytes] = []
+    for fact in VISIT:
+        body = encode(fact).decode()
+        told += [body.replace('"V1"', f'"V{n}"').replace("-V1", f"-V{n}").encode() for n in range(count)]
+        told.append(canonical(json.loads(body) | {"type": "workshop.vehicle_washed.v1"}))
+        told.append(canonical(json.loads(body) | {"data": {"work_order_id": "V1", "line": "first"}}))
+    return told
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuilding, "CHUNK", 7)
+    monkeypatch.setattr(rebuilding, "KEPT", 6)
+    monkeypatch.setattr(rebuilding, "MANY", 1)
+
+
+@every_view
+@pytest.mark.usefixtures("small_chunks")
+async def test_every_way_to_fill_a_view_ends_in_the_same(
+    ledger: Ledger, conn: Conn, projection: Projection
+) -> None:
+    """Live in small steps and in big ones, rebuilt in one process and in two, with more documents than one
+    process holds in memory."""
+    await given_log(ledger, *DAY, *many_orders(20), VEHICLE_RECEIVED_V1)
+    live = await everything(conn, build := await view(conn, projection, batch=3))
+    skipped = await sql.rows(conn, "SELECT skipped FROM projection")
+    await views.drop_build(conn, build)
+    assert await everything(conn, await view(conn, projection)) == live != []
+    for processes in (1, 2):
+        assert await filled(conn, projection, processes) == live
+        counted = await sql.rows(conn, "SELECT skipped FROM projection WHERE status = 'live'")
+        assert counted == skipped > [(0,)]
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_a_document_cut_in_two_shares_would_show(
+    ledger: Ledger, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: events dealt out one by one, whichever document they belong to."""
+    await given_log(ledger, *many_orders(3))
+    monkeypatch.setattr(Reader, "keys", lambda _, bodies: [body.decode() for body in bodies])
+    build = await views.new_build(conn, WORK_ORDER_BOARD, "old")
+    head = await follow.head(conn)
+    await rebuilding._fold_share(conn, build, 0, head, 0, 2, lambda position: None)
+    with pytest.raises(UniqueViolation):
+        await rebuilding._fold_share(conn, build, 0, head, 1, 2, lambda position: None)
+
+
+async def test_positions_that_are_missing_in_the_ledger_shift_nothing(ledger: Ledger, conn: Conn) -> None:
+    await given_log(ledger, *DAY)
+    await conn.execute("DELETE FROM ledger WHERE seq IN (4, 9)")
+    by_one = await everything(conn, await view(conn, WORK_ORDER_BOARD, batch=1))
+    assert await filled(conn, WORK_ORDER_BOARD, 1) == by_one
+
+
+def dying(dsn: str, name: str, number: int, until: int, there: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def failing(dsn: str, name: str, number: int, until: int, there: Any) -> None:
+    there.send("the disk is full")
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize(
+    ("other", "why"), [(dying, "second process ended with -9"), (failing, "process failed: the disk is full")]
+)
+async def test_a_rebuild_that_loses_its_second_process_says_so_and_leaves_nothing(
+    ledger: Ledger, conn: Conn, monkeypatch: pytest.MonkeyPatch, other: Any, why: str
+) -> None:
+    await given_log(ledger, *DAY)
+    before = await everything(conn, await view(conn, WORK_ORDER_BOARD))
+    monkeypatch.setattr(rebuilding, "_other_half", other)
+    with pytest.raises(RebuildFailed, match=why):
+        await rebuild(conn, WORK_ORDER_BOARD, unseen, processes=2)
+    assert await builds(conn) == [(1, "live")]
+    assert await everything(conn, await view(conn, WORK_ORDER_BOARD)) == before
+    assert await tables(conn) == ["work_order_board_1"]
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_the_command_names_the_view_whose_second_process_was_lost(
+    ledger: Ledger, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await given_log(ledger, *DAY)
+    monkeypatch.setattr(rebuilding, "_other_half", dying)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    settings = Settings.model_construct(ledger_db=str(ledger.pool.conninfo))
+    why = "work_order_board was not rebuilt: its second process ended with -9"
+    with pytest.raises(Unusable, match=why):
+        await rebuild_view(settings, WORK_ORDER_BOARD, unseen, dry_run=False)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_rebuild_that_is_interrupted_leaves_nothing(
+    ledger: Ledger, conn: Conn, processes: int
+) -> None:
+    await given_log(ledger, *DAY, *many_orders(20))
+    await view(conn, WORK_ORDER_BOARD)
+    going_on = asyncio.Event()
+    rebuilds = asyncio.create_task(
+        rebuild(conn, WORK_ORDER_BOARD, lambda position, head: going_on.set(), processes=processes)
+    )
+    await going_on.wait()
+    rebuilds.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await rebuilds
+    assert multiprocessing.active_children() == []
+    assert await builds(conn) == [(1, "live")]
+    assert await tables(conn) == ["work_order_board_1"]
+
+
+async def tables(conn: Conn) -> list[str]:
+    query = "SELECT tablename FROM pg_tables WHERE tablename LIKE 'work_order_board_%%'"
+    return [name for [name] in await sql.rows(conn, query)]
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_progress_only_grows_and_reaches_the_end(ledger: Ledger, conn: Conn) -> None:
+    await given_log(ledger, *DAY, *many_orders(20))
+    for processes in (1, 2):
+        told: list[tuple[int, int]] = []
+        await rebuild(conn, WORK_ORDER_BOARD, lambda *at: told.append(at), processes=processes)  # noqa: B023
+        assert told == sorted(told)
+        assert told[-1][0] == told[-1][1] == len(DAY) + len(many_orders(20))

@@ -11,6 +11,7 @@ from eventlog.ledger import Ledger
 from eventlog.recorded import Recorded, to_text
 from events.reception import RepairDeclined
 from events.workshop import RepairDropped
+from projections.facts import fact as read
 from projections.projection import Document
 from projections.work_order_board.projection import COLUMNS, WORK_ORDER_BOARD, evolve
 from tests.projections import story
@@ -26,7 +27,7 @@ dropped = recorded(RepairDropped(work_order_id="V1", line=1), 31)
 
 
 def card(facts: Sequence[Recorded]) -> Document:
-    shown = reduce(evolve, facts, None)
+    shown = reduce(evolve, map(read, facts), None)
     assert shown is not None
     return shown
 

@@ -18,6 +18,7 @@ from events.reception import (
     VehicleReceived,
 )
 from events.workshop import QualityPassed, RepairAdded, RepairDropped, RepairReleased, ReworkOrdered
+from projections.facts import fact as read
 from projections.projection import Document
 from projections.work_order_board.projection import WORK_ORDER_BOARD, evolve
 from services.reception.commands import (
@@ -132,7 +133,7 @@ def visits(draw: st.DrawFn) -> Log:
 def card(facts: Log) -> Document:
     document: Document | None = None
     for fact in facts:
-        document = evolve(document, fact)
+        document = evolve(document, read(fact))
     assert document is not None
     return document
 

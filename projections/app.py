@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import httpx2
+import psycopg
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from access.keyring import Keyring, load_master_key
 from access.pools import open_pool
 from access.problems import install
+from access.sights import Sights
 from access.tokens import Tokens
 from eventlog.checkpoints import SigningKey, run_checkpoints
 from eventlog.follow import Wake
@@ -21,6 +23,7 @@ from eventlog.settings import Settings
 from eventlog.supervise import supervise
 from projections.api import api, health_api
 from projections.board_stream import BoardStream
+from projections.boards import Boards
 from projections.catalogue import PROJECTIONS
 from projections.feeds import open_feeds
 from projections.live import LiveViews
@@ -30,14 +33,16 @@ from projections.web.pages import pages
 
 def create_app(settings: Settings) -> FastAPI:
     client = httpx2.AsyncClient(timeout=10)
-    ledger = Ledger(settings.ledger_db, open_feeds(settings, client))
+    wake = Wake(settings.ledger_db)
+    ledger = Ledger(settings.ledger_db, open_feeds(settings, client), wake.grown)
     keys = open_pool(settings.keys_db, 6)
     keyring = Keyring(keys, load_master_key(settings.secrets / "master.key"))
-    wake = Wake(settings.ledger_db)
     pool = open_pool(settings.ledger_db, 12)
     live = LiveViews(pool, PROJECTIONS, wake)
-    views = Views(pool, live, keyring)
-    stream = BoardStream(pool, live, views)
+    boards = Boards(pool, keyring)
+    sights = Sights(keys)
+    views = Views(pool, live, boards, keyring, sights)
+    stream = BoardStream(live, boards)
     key = SigningKey(settings.secrets / "ledger.key")
     tasks: dict[str, Callable[[], Awaitable[None]]] = {
         "ledger": partial(run_ledger, ledger, settings.nats_url),
@@ -45,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         "wake": wake.run,
         "views": live.run,
         "board.stream": stream.run,
+        "sights": sights.run,
     }
 
     @asynccontextmanager
@@ -61,6 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
                     task.cancel()
                 await asyncio.gather(*running, return_exceptions=True)
                 await client.aclose()
+                with suppress(psycopg.Error):
+                    await sights.write()
                 await pool.close()
                 await keys.close()
 
@@ -71,5 +79,5 @@ def create_app(settings: Settings) -> FastAPI:
     install(app)
     app.include_router(api(views, stream, pool))
     app.include_router(health_api(pool))
-    app.include_router(pages(views))
+    app.include_router(pages(views, stream))
     return app

@@ -4,107 +4,145 @@ A position is the id of a change: who comes back with the last one seen misses n
 """
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-from fastapi.sse import ServerSentEvent
-from psycopg import AsyncConnection
-from psycopg.sql import SQL, Identifier
-from psycopg_pool import AsyncConnectionPool
+from itertools import takewhile
+from typing import TypeAlias
 
 from access.keyring import KEYS_REMEMBERED
 from access.problems import Problem
-from access.roles import Action, Role
-from access.tokens import Principal
-from eventlog import sql
+from eventlog.signal import Signal
+from projections.boards import Boards, Card
 from projections.live import LiveViews
-from projections.projection import to_json
-from projections.reading import Views, computed
-from projections.views import live_build
+from projections.projection import Document, to_json
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
-KEPT = 5_000
-"""Changes kept in memory, at most; whoever is further behind is served from the view."""
+KEPT = 1_000
+"""Changes of a site kept in memory, at most; whoever is further behind is served from the view."""
 MOST = 2_000
 """Connections at once."""
 LIFETIME = 900.0
 """Seconds until a connection is ended, to be opened again where it was: tokens expire, roles change."""
 HEARTBEAT = 15.0
-PAGE = 500
+LOOK_EVERY = 1.0
+
+_LINE_END = re.compile("\r\n?|\n")
+
+Form: TypeAlias = Callable[[Document, int], str]
+"""What is sent of a card and its position. The same one for all to whom the same is sent."""
+
+
+def as_json(card: Document, _: int) -> str:
+    return to_json(card)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    position: int
-    site: str
-    seen: str
-    """The card for roles that see plates."""
-    hidden: str
-    """The card for roles that do not."""
+    card: Card
+    at: datetime
     read_at: float
+    _frames: dict[tuple[bool, Form], bytes] = field(default_factory=dict)
+
+    @property
+    def position(self) -> int:
+        return self.card[False].position
+
+    def frame(self, seeing_people: bool, form: Form) -> bytes:
+        """Made once for all screens that show the same."""
+        key = seeing_people, form
+        if key not in self._frames:
+            data = _LINE_END.sub("\ndata: ", self.card[seeing_people].at(self.at).made(form))
+            self._frames[key] = f"event: card\nid: {self.position}\ndata: {data}\n\n".encode()
+        return self._frames[key]
+
+
+class Feed:
+    """The latest changes of one site, for the screens that show it."""
+
+    def __init__(self) -> None:
+        self.screens = 0
+        self.position: int | None = None
+        self.complete_after = 0
+        """Every change behind this position, up to the other one, is in memory."""
+        self._changes: deque[Change] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def changed(self, after: int, position: int, cards: Sequence[Card]) -> None:
+        if self.position is None:
+            self.complete_after = after
+        now, read_at = datetime.now(UTC), asyncio.get_running_loop().time()
+        self._changes.extend(Change(card, now, read_at) for card in cards)
+        self.position = position
+        self.forget_old()
+        if cards:
+            self.wake()
+
+    def since(self, after: int) -> list[Change]:
+        """The changes in memory behind a position."""
+        self.forget_old()
+        latest_first = takewhile(lambda change: change.position > after, reversed(self._changes))
+        return list(latest_first)[::-1]
+
+    def forget_old(self) -> None:
+        """Plates stand in clear in memory no longer than their keys do: an erasure is not outlived here."""
+        oldest = asyncio.get_running_loop().time() - KEYS_REMEMBERED
+        while self._changes and (len(self._changes) > KEPT or self._changes[0].read_at < oldest):
+            self.complete_after = self._changes.popleft().position
+
+    def wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    async def woken(self) -> None:
+        self._waiting.append(waiter := asyncio.get_running_loop().create_future())
+        await waiter
 
 
 class BoardStream:
-    def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection[Any]], live: LiveViews, views: Views
-    ) -> None:
-        self._pool = pool
+    def __init__(self, live: LiveViews, boards: Boards) -> None:
         self._advanced = live.advanced[WORK_ORDER_BOARD.name]
-        self._views = views
-        self._changes: deque[Change] = deque()
-        self._complete_after = 0
-        """Every change behind this position is in memory."""
-        self._position = 0
-        self._changed = asyncio.Condition()
+        self._boards = boards
+        self._feeds: dict[str, Feed] = {}
+        self._signal = Signal()
         self._watching = 0
         self._ended = False
 
     async def run(self) -> None:
-        """Gather changes until cancelled: read once for all who watch."""
-        while (start := await self._position_of_view()) is None:
-            await self._wait_for_view()
-        if self._position == 0:
-            self._position = self._complete_after = start
+        """Bring what changes to the screens until cancelled: looked up once for all who watch."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            await self._follow()
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        async with self._advanced:  # let go of while waiting only: nothing is missed in between
+            while True:
+                await self._advanced.wait()
+                self._signal.set()
+
+    async def _follow(self) -> None:
+        clock = asyncio.get_running_loop().time
+        heartbeat, moved = clock() + HEARTBEAT, False
         while True:
-            changes = await self._read(self._position, None)
-            self._keep(changes)
-            if changes:
-                async with self._changed:
-                    self._changed.notify_all()
-            else:
-                await self._wait_for_view()
-
-    def _keep(self, changes: list[Change]) -> None:
-        """Plates stand in clear in memory no longer than their keys do: an erasure is not outlived here."""
-        self._changes.extend(changes)
-        if changes:
-            self._position = changes[-1].position
-        oldest = asyncio.get_running_loop().time() - KEYS_REMEMBERED
-        while self._changes and (len(self._changes) > KEPT or self._changes[0].read_at < oldest):
-            self._complete_after = self._changes.popleft().position
-
-    async def _position_of_view(self) -> int | None:
-        query = "SELECT position FROM projection WHERE name = %s AND status = 'live'"
-        async with self._pool.connection() as conn:
-            found = await sql.rows(conn, query, (WORK_ORDER_BOARD.name,))
-        return int(found[0][0]) if found else None
-
-    async def _wait_for_view(self) -> None:
-        async with self._advanced:
-            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the notification.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._advanced.wait()
+            if not self._boards.idle:
+                await self._boards.look(moved=moved)
+            if clock() >= heartbeat:
+                heartbeat = clock() + HEARTBEAT
+                for feed in self._feeds.values():
+                    feed.wake()
+            moved = await self._signal.wait(LOOK_EVERY)
 
     async def end(self) -> None:
         """Let every open connection finish now."""
         self._ended = True
-        async with self._changed:
-            self._changed.notify_all()
+        for feed in self._feeds.values():
+            feed.wake()
 
     def must_have_room(self) -> None:
         """Raises a 503 problem while too many are watching."""
@@ -113,62 +151,47 @@ class BoardStream:
                 503, "Too many screens are connected; please try again.", headers={"Retry-After": "10"}
             )
 
-    async def watch(self, who: Principal, site: str, after: int | None) -> AsyncIterator[ServerSentEvent]:
-        """Changes of a site's board behind a position, or from now on."""
+    async def watch(
+        self, site: str, after: int | None, *, seeing_people: bool, form: Form = as_json
+    ) -> AsyncIterator[bytes]:
+        """Changes of a site's board behind a position, or from now on, as server-sent events.
+
+        Somebody who reads slowly makes nobody wait and keeps nothing in memory: what they are sent next is
+        looked up when they are ready for it.
+        """
+        feed = self._feeds.setdefault(site, Feed())
+        self._boards.watchers[site] = feed
+        feed.screens += 1
         self._watching += 1
         try:
-            async for event in self._events(who, site, self._position if after is None else after):
-                yield event
+            while feed.position is None:
+                await self._boards.look()
+            async for frames in self._frames(
+                feed, site, feed.position if after is None else after, seeing_people, form
+            ):
+                yield frames
         finally:
             self._watching -= 1
+            feed.screens -= 1
+            if not feed.screens:
+                del self._feeds[site], self._boards.watchers[site]
 
-    async def _events(self, who: Principal, site: str, after: int) -> AsyncIterator[ServerSentEvent]:
-        seen = who.may(Action.PERSONAL_DATA_SEE)
+    async def _frames(
+        self, feed: Feed, site: str, after: int, seeing_people: bool, form: Form
+    ) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         until = clock() + LIFETIME
-        yield ServerSentEvent(comment="connected", retry=1_000)
+        yield b": connected\nretry: 1000\n\n"
         while not self._ended and clock() < until:
-            if after < self._complete_after:
-                looked_up_to = self._complete_after
-                changes = await self._read(after, site)
+            if after < feed.complete_after:
+                after, cards = await self._boards.changed_since(site, after)
+                changes = [Change(card, datetime.now(UTC), clock()) for card in cards]
+            elif changes := feed.since(after):
+                after = changes[-1].position
             else:
-                looked_up_to = self._position
-                changes = [c for c in self._changes if c.position > after and c.site == site]
-            for change in changes:
-                after = change.position
-                yield ServerSentEvent(
-                    event="card", id=str(after), raw_data=change.seen if seen else change.hidden
-                )
+                await feed.woken()
+                if self._ended or feed.since(after):
+                    continue
+                yield b": still here\n\n"
             if changes:
-                continue
-            after = max(after, looked_up_to)
-            async with self._changed:
-                try:
-                    async with asyncio.timeout(HEARTBEAT):
-                        await self._changed.wait()
-                except TimeoutError:
-                    yield ServerSentEvent(comment="still here")
-
-    async def _read(self, after: int, site: str | None) -> list[Change]:
-        async with self._pool.connection() as conn:
-            live = await live_build(conn, WORK_ORDER_BOARD)
-            if live is None:
-                return []
-            query = SQL(
-                "SELECT from_pos, site, document FROM {} WHERE from_pos > %s AND to_pos = 9223372036854775807"
-                " AND (%s::text IS NULL OR site = %s) ORDER BY from_pos LIMIT %s"
-            ).format(Identifier(live[0].table))
-            found = await sql.rows(conn, query, (after, site, site, PAGE))
-        if not found:
-            return []
-        now, read_at = datetime.now(UTC), asyncio.get_running_loop().time()
-        cards = [computed(document, now) for _, _, document in found]
-        seen, hidden = await self._views.unsealed(_STAFF, cards), await self._views.unsealed(_AUDITOR, cards)
-        return [
-            Change(position, at, to_json(clear), to_json(masked), read_at)
-            for (position, at, _), clear, masked in zip(found, seen, hidden, strict=True)
-        ]
-
-
-_STAFF = Principal("board", Role.ADVISOR, frozenset("*"), 0)
-_AUDITOR = Principal("board", Role.REGION_AUDITOR, frozenset("*"), 0)
+                yield b"".join(change.frame(seeing_people, form) for change in changes)

@@ -1,44 +1,53 @@
 """Reading the views: for somebody, at a moment, with the personal values this somebody may see."""
 
 import asyncio
+import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
-from zoneinfo import ZoneInfo
 
+import orjson
 from psycopg import AsyncConnection
+from psycopg.errors import DiskFull
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 
-from access.keyring import Keyring, UnknownSubject
-from access.problems import Problem
+from access.keyring import Keyring
+from access.problems import Problem, missing
 from access.roles import Action
+from access.sights import Sights
 from access.tokens import Principal
 from eventlog import sql
-from events import Sealed
+from eventlog.recorded import canonical
+from projections.boards import Boards, being_built
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.live import LiveViews
 from projections.parked_messages.projection import PARKED_MESSAGES
 from projections.parked_messages.queries import parked_messages
 from projections.projection import Document, Projection
-from projections.rules import promise_risk, versions_of
 from projections.status import status
-from projections.views import Build, live_build
+from projections.unsealing import hidden, sealed_names, unseal, unsealed
+from projections.views import Build, earlier, versions
+from projections.work_order_board.cards import (
+    Board,
+    Face,
+    ShownCard,
+    computed,
+    midnight,
+    to_wait_longest,
+    without_clock,
+)
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
 
 AsOf: TypeAlias = int | datetime
 """A position in the ledger, or a time: what was recorded until then."""
 
-SITE_ZONE = ZoneInfo("Asia/Shanghai")
 PATIENCE = 5.0
 """Seconds a read waits for a view to reach `min_position`."""
-
-ON_REQUEST = frozenset({"customer_name", "phone", "narrative"})
-"""Sealed values that are shown on request only, and each time recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +57,70 @@ class Read:
     at: datetime
     document: Document
 
+    def tag(self) -> str:
+        """Another one whenever something in the document changes besides the minutes of a card."""
+        facts = without_clock(self.document) if "risk" in self.document else self.document
+        return hashlib.sha256(canonical(facts)).hexdigest()[:32]
+
+    def body(self) -> bytes:
+        return canonical({"position": self.position, "at": self.at.isoformat(), **self.document})
+
 
 class Views:
     def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection[Any]], live: LiveViews, keyring: Keyring
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        live: LiveViews,
+        boards: Boards,
+        keyring: Keyring,
+        sights: Sights,
     ) -> None:
         self._pool = pool
         self._live = live
+        self._boards = boards
         self._keyring = keyring
+        self._sights = sights
 
-    async def board(self, who: Principal, site: str, as_of: AsOf | None = None) -> Read:
-        """The open work orders of a site and those delivered on the day, longest waiting first."""
+    async def board(self, who: Principal, site: str, as_of: AsOf | None = None) -> Board:
+        """The open work orders of a site and those delivered on the day, longest waiting first.
+
+        Raises the problem of what does not exist for a site that is not the caller's.
+        """
+        seeing_people = await self.open_board(who, site)
+        if as_of is None:
+            return await self._boards.read(site, seeing_people=seeing_people)
         async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
             position, at = await moment(conn, build, as_of)
-            midnight = at.astimezone(SITE_ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
             query = SQL(
-                "SELECT document FROM {} WHERE site = %s AND from_pos <= %s AND to_pos > %s"
-                " AND (open OR delivered_at >= %s) ORDER BY document ->> 'since', key"
-            ).format(Identifier(build.table))
-            found = await sql.rows(conn, query, (site, position, position, midnight))
-        cards = await self.unsealed(who, [document for [document] in found])
-        await self._note_view(who, "board", site)
-        return Read(position, at, {"site": site, "cards": [computed(card, at) for card in cards]})
+                "SELECT key, from_pos, document::text FROM {} WHERE site = %s AND from_pos <= %s"
+                " AND to_pos > %s AND (open OR delivered_at >= %s)"
+            ).format(versions(build))
+            then = await earlier(conn, build, position, site=site)
+            found = await sql.rows(conn, query, (then, site, position, position, midnight(at)))
+        # Most cards stand as they stood: those need not be unsealed again.
+        documents = self._boards.known(build, site, seeing_people=seeing_people)
+        others = [row for row in found if row[:2] not in documents]
+        shown = await self._shown([orjson.loads(text) for *_, text in others], seeing_people)
+        documents |= {row[:2]: document for row, document in zip(others, shown, strict=True)}
+        cards = [ShownCard(documents[key, changed], changed) for key, changed, _ in found]
+        return Board(site, position, at, Face(sorted(cards, key=to_wait_longest)))
+
+    async def open_board(self, who: Principal, site: str) -> bool:
+        """Call it before showing anything of a board. Whether its plates are shown, too.
+
+        Raises the problem of what does not exist for a site that is not the caller's.
+        """
+        if not who.at(site) or (site not in who.sites - {"*"} and not await self._is_known(who, site)):
+            raise missing()
+        return await self._sees_people(who, "board", site)
+
+    async def _is_known(self, who: Principal, site: str) -> bool:
+        if self._boards.holds(site):
+            return True
+        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
+            query = SQL("SELECT EXISTS (SELECT FROM {} WHERE site = %s)").format(Identifier(build.table))
+            [known] = await sql.row(conn, query, (site,))
+        return bool(known)
 
     async def work_order(self, who: Principal, id: str, as_of: AsOf | None = None) -> Read | None:
         read = await self._one(who, WORK_ORDER_BOARD, id, as_of)
@@ -97,11 +148,12 @@ class Views:
                 "SELECT document::jsonb - 'entries' FROM {} WHERE from_pos <= %s AND to_pos > %s"
                 " AND (open OR NOT %s) AND (%s::text IS NULL OR (document ->> 'raised_at') || key < %s)"
                 " ORDER BY (document ->> 'raised_at') || key DESC LIMIT %s"
-            ).format(Identifier(build.table))
-            found = await sql.rows(conn, query, (position, position, only_open, after, after, limit + 1))
+            ).format(versions(build))
+            asked = (position, position, only_open, after, after, limit + 1)
+            found = await sql.rows(conn, query, (await earlier(conn, build, position), *asked))
         documents = [document for [document] in found[:limit]]
         last = documents[-1] if len(found) > limit else None
-        complaints = await self.unsealed(who, documents)
+        complaints = await self._shown(documents, who.may(Action.PERSONAL_DATA_SEE))
         following = last and last["raised_at"] + last["complaint_id"]
         return Read(position, at, {"complaints": complaints, "next": following})
 
@@ -129,38 +181,17 @@ class Views:
         if not found:
             return None
         [(_, document)] = found
-        sealed = {name: value for name, value in document.items() if _is_sealed(value)}
+        sealed = {name: document[name] for name in sealed_names(document)}
         if sealed:
             about = f"{projection.name} {id}"
             await self._keyring.record_reveal(who, document["customer"], sorted(sealed), reason, about)
-        values = await self._unseal(sealed.values())
+        values = await unseal(self._keyring, sealed.values())
         return dict(zip(sealed, values, strict=True))
 
-    async def unsealed(self, who: Principal, documents: Sequence[Document]) -> list[Document]:
-        """Sealed values become text where this role sees them, otherwise null with the reason beside it."""
-        seen = who.may(Action.PERSONAL_DATA_SEE)
-        wanted = [
-            (n, name)
-            for n, document in enumerate(documents)
-            for name, value in document.items()
-            if seen and name not in ON_REQUEST and _is_sealed(value)
-        ]
-        texts = await self._unseal(documents[n][name] for n, name in wanted)
-        clear = [_hidden(document) for document in documents]
-        for (n, name), text in zip(wanted, texts, strict=True):
-            clear[n][name] = text
-            clear[n].pop(f"{name}_hidden")
-            if text is None:
-                clear[n][f"{name}_erased"] = True
-        return clear
-
-    async def _unseal(self, sealed: Iterable[Document]) -> list[str | None]:
-        """None for whom the key was destroyed; a key that is not there at all is no erasure."""
-        try:
-            return await self._keyring.unseal_many([Sealed.model_validate(each) for each in sealed])
-        except UnknownSubject:
-            sentence = "A person's key is missing; restore the newest backup of the keys database."
-            raise Problem(503, sentence) from None
+    async def _shown(self, documents: Sequence[Document], seeing_people: bool) -> list[Document]:
+        if seeing_people:
+            return await unsealed(self._keyring, documents)
+        return [hidden(document) for document in documents]
 
     async def wait_for(self, projection: Projection, min_position: str) -> None:
         """Return when the view has what stands at `<source>:<position>` or at a ledger position.
@@ -203,20 +234,28 @@ class Views:
     async def _one(self, who: Principal, projection: Projection, id: str, as_of: AsOf | None) -> Read | None:
         async with self.reading(who, projection) as (conn, build):
             position, at = await moment(conn, build, as_of)
-            found = await sql.rows(conn, _CURRENT.format(Identifier(build.table)), (position, position, id))
+            then = await earlier(conn, build, position, key=id)
+            found = await sql.rows(conn, _CURRENT.format(versions(build)), (then, position, position, id))
         if not found:
             return None
         document = found[0][1]
         entries = document.get("entries", [])
-        [clear, *data] = await self.unsealed(who, [document, *(entry["data"] for entry in entries)])
+        seeing_people = await self._sees_people(who, projection.name, document["site"])
+        texts = [document, *(entry["data"] for entry in entries)]
+        [clear, *data] = await self._shown(texts, seeing_people)
         if entries:
             clear["entries"] = [{**entry, "data": d} for entry, d in zip(entries, data, strict=True)]
-        await self._note_view(who, projection.name, document["site"])
         return Read(position, at, clear)
 
-    async def _note_view(self, who: Principal, view: str, site: str) -> None:
-        if who.may(Action.PERSONAL_DATA_SEE):
-            await self._keyring.record_view(who, view, site)
+    async def _sees_people(self, who: Principal, view: str, site: str) -> bool:
+        """Whether somebody may, and it is on record that they look at people; a full disk prevents it."""
+        if not who.may(Action.PERSONAL_DATA_SEE):
+            return False
+        try:
+            await self._sights.note(who, view, site)
+        except DiskFull:
+            return False
+        return True
 
     @asynccontextmanager
     async def reading(
@@ -224,14 +263,13 @@ class Views:
     ) -> AsyncIterator[tuple[AsyncConnection[Any], Build]]:
         """A transaction in which the database itself shows the caller's sites only."""
         async with self._pool.connection() as conn, conn.transaction():
-            live = await live_build(conn, projection)
+            begin = _BEGIN.format(sites=_scope(who.sites), view=projection.name)
+            cursor = await conn.execute(begin, prepare=False)
+            cursor.nextset()
+            live = await cursor.fetchone()
             if live is None:
-                raise Problem(
-                    503, "This view is being built; please ask again.", headers={"Retry-After": "2"}
-                )
-            await conn.execute("SET LOCAL ROLE bayledger_reader")
-            await conn.execute("SELECT set_config('bayledger.sites', %s, true)", (_scope(who.sites),))
-            yield conn, live[0]
+                raise being_built()
+            yield conn, Build(projection, live[0])
 
 
 _MIN_POSITION = re.compile("(?:(reception|workshop|customer_care):)?([0-9]{1,18})")
@@ -239,51 +277,36 @@ _ARRIVED = """
 SELECT (SELECT min(seq) FROM ledger WHERE source = %s AND pos >= %s),
        (SELECT coalesce(max(pos), 0) FROM ledger_source WHERE source = %s)
 """
+_BEGIN = SQL(
+    # The position that is read and the documents belong together.
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+    "SELECT build, set_config('role', 'bayledger_reader', true), set_config('bayledger.sites', {sites}, true)"
+    " FROM projection WHERE name = {view} AND status = 'live'"
+)
+"""In one message."""
 _CURRENT = SQL("SELECT from_pos, document FROM {} WHERE from_pos <= %s AND to_pos > %s AND key = %s")
 
 
 async def moment(conn: AsyncConnection[Any], build: Build, as_of: AsOf | None) -> tuple[int, datetime]:
     """The ledger position a read is about, and its time; never one that the view has not reached."""
     now = datetime.now(UTC)
-    [reached] = await sql.row(
-        conn,
-        "SELECT position FROM projection WHERE (name, build) = (%s, %s)",
-        (build.projection.name, build.number),
-    )
-    if as_of is None:
-        return reached, now
+    place = (build.projection.name, build.number)
     if isinstance(as_of, datetime):
-        [position] = await sql.row(
-            conn, "SELECT coalesce(max(seq), 0) FROM ledger WHERE recorded_at <= %s", (as_of,)
-        )
-        return min(position, reached), min(as_of, now)
-    position = min(as_of, reached)
-    found = await sql.rows(
-        conn, "SELECT recorded_at FROM ledger WHERE seq <= %s ORDER BY seq DESC LIMIT 1", (position,)
-    )
-    return position, found[0][0] if found else now
+        [position] = await sql.row(conn, _UNTIL, (as_of, *place))
+        return position, min(as_of, now)
+    [position, recorded_at] = await sql.row(conn, _AT, (as_of, *place))
+    return position, now if as_of is None or recorded_at is None else recorded_at
 
 
-def computed(card: Document, at: datetime) -> Document:
-    """What depends on the moment of looking: how long the card waits and whether its promise is at risk."""
-    since = datetime.fromisoformat(card.get("since") or card["last_at"])
-    waiting = max(0, int((at - since).total_seconds() // 60))
-    return {**card, "waiting_minutes": waiting, "risk": promise_risk(card, at, versions_of("promise_risk"))}
+_UNTIL = """
+SELECT least(position, (SELECT coalesce(max(seq), 0) FROM ledger WHERE recorded_at <= %s))
+FROM projection WHERE (name, build) = (%s, %s)
+"""
+_AT = """
+SELECT at, (SELECT recorded_at FROM ledger WHERE seq <= at ORDER BY seq DESC LIMIT 1)
+FROM projection, least(position, %s::bigint) AS at WHERE (name, build) = (%s, %s)
+"""
 
 
 def _scope(sites: Set[str]) -> str:
     return "*" if "*" in sites else ",".join(sorted(sites))
-
-
-def _is_sealed(value: object) -> bool:
-    return isinstance(value, dict) and "box" in value
-
-
-def _hidden(document: Document) -> Document:
-    clear: Document = {}
-    for name, value in document.items():
-        if _is_sealed(value):
-            clear |= {name: None, f"{name}_hidden": True}
-        else:
-            clear[name] = value
-    return clear

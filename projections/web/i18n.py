@@ -24,7 +24,7 @@ from babel.support import Translations
 from jinja2 import Environment, FileSystemLoader
 from starlette.requests import HTTPConnection
 
-from projections.reading import SITE_ZONE
+from projections.work_order_board.cards import SITE_ZONE
 
 HERE: Final = Path(__file__).parent
 LANGUAGES: Final = {"en": "English", "zh-CN": "中文"}

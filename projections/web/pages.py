@@ -14,20 +14,22 @@ from access.guard import SESSION_COOKIE, needs, public, same_origin
 from access.problems import Problem, missing
 from access.roles import Action
 from access.tokens import IssuerAway, Principal, Unauthenticated
+from projections.api import EventStream, Known, live_board
+from projections.board_stream import BoardStream
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.parked_messages.projection import PARKED_MESSAGES
-from projections.projection import Document
-from projections.reading import SITE_ZONE, AsOf, Views
+from projections.reading import AsOf, Views
 from projections.web.i18n import LANGUAGE_COOKIE, LANGUAGES, language_of, translate_sentence
 from projections.web.operation import readable, standing, state_of
-from projections.web.rendering import STATIC, order, page
+from projections.web.rendering import STATIC, as_html, order, page
+from projections.work_order_board.cards import SITE_ZONE
 from projections.work_order_board.projection import COLUMNS, WORK_ORDER_BOARD
 from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
 
 A_YEAR = 365 * 24 * 3600
 
 
-def moment(as_of: Annotated[str, Query(max_length=40)] = "") -> AsOf | None:
+async def moment(as_of: Annotated[str, Query(max_length=40)] = "") -> AsOf | None:
     """The moment a page is about; a time without a zone is one of the site."""
     if not as_of:
         return None
@@ -47,7 +49,7 @@ WorkOrderReader = Annotated[Principal, needs(Action.WORK_ORDER_READ)]
 ComplaintReader = Annotated[Principal, needs(Action.COMPLAINT_READ)]
 
 
-def pages(views: Views) -> APIRouter:
+def pages(views: Views, stream: BoardStream) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     router.mount("/static", StaticFiles(directory=STATIC))
 
@@ -65,21 +67,17 @@ def pages(views: Views) -> APIRouter:
 
     @router.get("/sites/{site}/board")
     async def board(request: Request, site: str, who: BoardReader, as_of: Moment) -> Response:
-        if not who.at(site) or ("*" in who.sites and site not in await views.sites(who)):
-            raise missing()
         read = await views.board(who, site, as_of)
-        columns: dict[str, list[Document]] = {column: [] for column in COLUMNS}
-        for card in sorted(read.document["cards"], key=order):
-            columns[card["column"]].append(card)
+        form = as_html(language_of(request))
+        columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
+        for card in sorted(read.face.cards, key=lambda card: order(card.document)):
+            columns[card.document["column"]].append(card.at(read.at).made(form))
         return page(request, "board.html", who, read=read, as_of=as_of, site=site, columns=columns)
 
-    @router.get("/sites/{site}/board/cards/{id}")
-    async def card(request: Request, site: str, id: str, who: BoardReader) -> Response:
-        """One card, for a board that shows its move."""
-        read = await views.work_order(who, id)
-        if read is None or read.document["site"] != site:
-            raise missing()
-        return page(request, "card.html", who, read=read, card=read.document)
+    @router.get("/sites/{site}/board/stream", response_class=EventStream)
+    async def board_stream(request: Request, site: str, who: BoardReader, after: Known) -> Response:
+        """Cards that have changed, as they stand on a board in the reader's language."""
+        return await live_board(views, stream, who, site, after, as_html(language_of(request)))
 
     @router.get("/work-orders/{id}")
     async def work_order(

@@ -1,5 +1,6 @@
 """What the pages say to whom, without a browser."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
@@ -165,3 +166,28 @@ async def test_people_are_offered_what_they_may_do(
     for role, offered in (("workshop_supervisor", True), ("inspector", False)):
         answer = await visitor.get(f"/work-orders/{received}", headers=as_(running, role))
         assert (f"/workshop/v1/work-orders/{received}/dispatch" in answer.text) is offered, role
+
+
+async def test_a_screen_is_sent_cards_as_they_stand_on_its_board(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    headers = {**as_(running, "advisor"), **CHINESE}
+    async with (
+        asyncio.timeout(15),
+        visitor.stream("GET", "/sites/sh01/board/stream", headers=headers) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.aiter_lines()
+        while await anext(lines) != ": connected":
+            pass
+        team = {"team": "<i>A 组</i>"}
+        await running.post(f"/workshop/v1/work-orders/{received}/dispatch", team, "workshop_supervisor")
+        card = ""
+        while not ("</li>" in card and received in card):
+            line = await anext(lines)
+            card = "" if line == "event: card" else card + line.removeprefix("data: ")
+    assert 'data-column="in_work"' in card
+    assert "维修中" in card
+    assert "&lt;i&gt;A 组" in card
+    board = await visitor.get("/sites/sh01/board", headers=headers)
+    assert re.sub(r"\s", "", card[card.index("<li") :]) in re.sub(r"\s", "", board.text)

@@ -27,8 +27,10 @@ async function fetched(url) {
   if (answer.status === 401) location.reload();
   if (answer.status === 404) return null;
   if (!answer.ok) throw new Error(answer.status);
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  return parsed(await answer.text());
 }
+
+const parsed = (html) => new DOMParser().parseFromString(html, "text/html");
 
 /** Fetch this page again and take over what is new; a part in which somebody is working stays as it is. */
 async function refresh(minPosition, force = false) {
@@ -83,12 +85,10 @@ function count() {
 
 async function changed(event) {
   position = Number(event.lastEventId);
-  const id = JSON.parse(event.data).work_order_id;
-  if (main.dataset.id === id) await refresh(position);
-  if (!main.dataset.card) return show(true);
-  const card = (await fetched(main.dataset.card + encodeURIComponent(id)))?.querySelector(".card");
-  if (card) place(card);
-  count();
+  if (!("id" in main.dataset)) {
+    place(parsed(event.data).querySelector(".card"));
+    count();
+  } else if (JSON.parse(event.data).work_order_id === main.dataset.id) await refresh(position);
   show(true);
 }
 

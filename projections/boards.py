@@ -1,0 +1,293 @@
+"""The boards that somebody looks at, in memory: read from the database once for all who look."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeAlias
+
+import orjson
+from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import UndefinedTable
+from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg_pool import AsyncConnectionPool
+
+from access.keyring import KEYS_REMEMBERED, Keyring, Tampered
+from access.problems import Problem
+from eventlog import sql
+from projections.projection import Document
+from projections.unsealing import hidden, unsealed
+from projections.views import Build, live_build
+from projections.work_order_board.cards import Board, Face, ShownCard, midnight, to_wait_longest
+from projections.work_order_board.projection import WORK_ORDER_BOARD
+
+TRY_AGAIN = 1.0
+"""Seconds until plates that could not be unsealed are tried again."""
+PAGE = 500
+"""Cards read at once for a screen that comes back after a while."""
+
+Card: TypeAlias = tuple[ShownCard, ShownCard]
+"""As it is seen without and with the right to see people's data."""
+
+
+class Watcher(Protocol):
+    def changed(self, after: int, position: int, cards: Sequence[Card]) -> None:
+        """These cards of the site, and no others, changed behind one position and up to the other."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    position: int
+    day: datetime
+    until: float
+    """When its plates may no longer be shown: their keys were read `KEYS_REMEMBERED` seconds before."""
+    cards: dict[str, Card]
+    faces: tuple[Face, Face]
+    """Without and with the right to see people's data."""
+    unreadable: Exception | None
+    """Why plates could not be unsealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    site: str
+    key: str
+    position: int
+    document: Document
+
+
+class Boards:
+    """Boards as they stand, and what changes on them.
+
+    - Nothing is older than the database was at the time of the call: each call is answered by a look at the
+      database that began after it, one for all who wait. This holds beside other processes, too.
+    - A board is one build at one position: what has changed comes with its position by one statement, hence
+      from one snapshot; and when another build has become the live one, nothing is kept.
+    - Rows come in by the reader role only, in a transaction whose sites are those kept here: row-level
+      security decides, and a row belongs to the site that the database names.
+    - A board is read anew, with keys that are read anew, when it is `KEYS_REMEMBERED` seconds old, and when a
+      day begins at the site. So an erasure shows within that time, and no plate is kept any longer.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        keyring: Keyring,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._keyring = keyring
+        self._now = now
+        self._clock = clock
+        self._build: Build | None = None
+        self._position: int | None = None
+        """Up to which the changes of all sites kept or watched were read; None while there are none."""
+        self._kept: dict[str, _Kept] = {}
+        self._wanted: set[str] = set()
+        self._moved = False
+        self._one_at_a_time = asyncio.Lock()
+        self._next: asyncio.Future[None] | None = None
+        self.watchers: dict[str, Watcher] = {}
+        """By site: told after each look, in the order of the ledger."""
+
+    def holds(self, site: str) -> bool:
+        """Whether cards of this site are in memory."""
+        return site in self._kept and bool(self._kept[site].cards)
+
+    def known(self, build: Build, site: str, *, seeing_people: bool) -> dict[tuple[str, int], Document]:
+        """Documents of this build that are in memory, by key and the position of their last change."""
+        kept = self._kept.get(site)
+        if kept is None or build != self._build or kept.unreadable or self._clock() >= kept.until:
+            return {}
+        shown = ((key, card[seeing_people]) for key, card in kept.cards.items())
+        return {(key, card.position): card.document for key, card in shown}
+
+    @property
+    def idle(self) -> bool:
+        return not (self._kept or self.watchers)
+
+    async def read(self, site: str, *, seeing_people: bool) -> Board:
+        """The open work orders of a site and those delivered on the day, longest waiting first."""
+        while True:
+            self._wanted.add(site)
+            await self.look()
+            kept, at = self._kept.get(site), self._now()
+            if kept and kept.day == midnight(at):
+                break
+        if seeing_people and kept.unreadable:
+            raise kept.unreadable
+        return Board(site, kept.position, at, kept.faces[seeing_people])
+
+    async def look(self, *, moved: bool = False) -> None:
+        """Returns after a look at the database that began after this call.
+
+        Whoever knows that the view has moved says so: then it is not asked first whether it has.
+        """
+        self._moved |= moved
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._turn())
+        await asyncio.shield(self._next)
+
+    async def _turn(self) -> None:
+        async with self._one_at_a_time:
+            self._next = None  # whoever calls from now on needs another one
+            await self._look()
+
+    async def _look(self) -> None:
+        wanted, self._wanted = self._wanted, set()
+        day, now = midnight(self._now()), self._clock()
+        before = {site: kept for site, kept in self._kept.items() if kept.day == day}
+        self._kept = {site: kept for site, kept in before.items() if now < kept.until}
+        if self.idle:
+            self._position = None
+        async with self._pool.connection() as conn:
+            await self._follow(conn)
+            for site in wanted - self._kept.keys():
+                await self._load(conn, site, day, before[site].cards if site in before else {})
+
+    async def changed_since(self, site: str, after: int) -> tuple[int, list[Card]]:
+        """Cards of a site that changed behind a position, and the position up to which these are all."""
+        which = SQL("t.site = {} AND t.from_pos > {}").format(site, after)
+        async with self._pool.connection() as conn:
+            _, position, rows = await _rows(conn, self._build, [site], which, PAGE)
+        cards, _ = await self._cards(rows)
+        return rows[-1].position if len(rows) == PAGE else position, list(cards.values())
+
+    async def _follow(self, conn: AsyncConnection[Any]) -> None:
+        """What has changed at the sites kept or watched."""
+        sites = sorted({*self._kept, *self.watchers})
+        if not sites:
+            return
+        after, moved, self._moved = self._position, self._moved, False
+        if not moved and after is not None and await self._stands(conn, after):
+            for each in self.watchers.values():
+                each.changed(after, after, [])
+            return
+        which = (
+            SQL("t.site = ANY({}) AND t.from_pos > {}").format(sites, after)
+            if after is not None
+            else SQL("FALSE")
+        )
+        position, rows = await self._read(conn, sites, which)
+        changed = {site: await self._cards([row for row in rows if row.site == site]) for site in sites}
+        # From here on nothing fails: all of it is taken over, or none.
+        self._position = position
+        for site, (cards, unreadable) in changed.items():
+            if kept := self._kept.get(site):
+                kept.position = position
+                if cards:
+                    kept.cards = {
+                        key: card for key, card in (kept.cards | cards).items() if _is_shown(card, kept.day)
+                    }
+                    kept.faces = _faces(kept.cards.values())
+                if unreadable:
+                    kept.unreadable, kept.until = unreadable, self._clock() + TRY_AGAIN
+            if watcher := self.watchers.get(site):
+                watcher.changed(position if after is None else after, position, list(cards.values()))
+
+    async def _stands(self, conn: AsyncConnection[Any], position: int) -> bool:
+        """Whether the live build is the one kept here, and where it was."""
+        return self._build is not None and await sql.rows(conn, _LIVE) == [(self._build.number, position)]
+
+    async def _load(
+        self, conn: AsyncConnection[Any], site: str, day: datetime, before: dict[str, Card]
+    ) -> None:
+        until = self._clock() + KEYS_REMEMBERED
+        which = SQL("t.site = {} AND (t.open OR t.delivered_at >= {})").format(site, day)
+        position, rows = await self._read(conn, [site], which)
+        cards, unreadable = await self._cards(rows)
+        for key, card in cards.items():
+            if key in before and _same(before[key], card):
+                cards[key] = before[key]  # with what was made of it
+        if unreadable:
+            until = self._clock() + TRY_AGAIN
+        self._kept[site] = _Kept(position, day, until, cards, _faces(cards.values()), unreadable)
+        if self._position is None:
+            self._position = position
+
+    async def _read(
+        self, conn: AsyncConnection[Any], sites: Sequence[str], which: Composed | SQL
+    ) -> tuple[int, list[_Row]]:
+        build, position, rows = await _rows(conn, self._build, sites, which)
+        if build != self._build:
+            self._build, self._kept = build, {}
+        return position, rows
+
+    async def _cards(self, rows: Sequence[_Row]) -> tuple[dict[str, Card], Exception | None]:
+        """By key; with the plates hidden from everybody when they cannot be unsealed, and why."""
+        documents = [row.document for row in rows]
+        unreadable: Exception | None = None
+        masked = [hidden(document) for document in documents]
+        try:
+            clear = await unsealed(self._keyring, documents, afresh=True)
+        except (Problem, OperationalError, Tampered) as why:
+            clear, unreadable = masked, why
+        return {
+            row.key: (ShownCard(less, row.position), ShownCard(more, row.position))
+            for row, less, more in zip(rows, masked, clear, strict=True)
+        }, unreadable
+
+
+async def _rows(
+    conn: AsyncConnection[Any],
+    build: Build | None,
+    sites: Sequence[str],
+    which: Composed | SQL,
+    limit: int | None = None,
+) -> tuple[Build, int, list[_Row]]:
+    """The live build, probably the one given; its position; its rows that hold then, oldest first."""
+    while True:
+        if build is None:
+            live = await live_build(conn, WORK_ORDER_BOARD)
+            if live is None:
+                raise being_built()
+            build = live[0]
+        statement = _LOOK.format(
+            sites=Literal(",".join(sites)), table=Identifier(build.table), which=which, limit=limit
+        )
+        try:
+            async with conn.cursor() as cursor:
+                await cursor.execute(statement, prepare=False)
+                cursor.nextset()
+                found = await cursor.fetchall()
+        except UndefinedTable:
+            found = []
+        if found and found[0][0] == build.number:
+            rows = [
+                _Row(site, key, changed, orjson.loads(text))
+                for _, _, site, key, changed, text in found
+                if key
+            ]
+            return build, found[0][1], rows
+        build = None
+
+
+_LIVE = "SELECT build, position FROM projection WHERE name = 'work_order_board' AND status = 'live'"
+_LOOK = SQL(
+    "SELECT set_config('role', 'bayledger_reader', true), set_config('bayledger.sites', {sites}, true);"
+    "SELECT p.build, p.position, t.site, t.key, t.from_pos, t.document::text"
+    " FROM projection p LEFT JOIN {table} t ON t.to_pos = 9223372036854775807 AND {which}"
+    " WHERE p.name = 'work_order_board' AND p.status = 'live' ORDER BY t.from_pos LIMIT {limit}"
+)
+"""Two statements in one message, which makes them one transaction."""
+
+
+def being_built() -> Problem:
+    return Problem(503, "This view is being built; please ask again.", headers={"Retry-After": "2"})
+
+
+def _faces(cards: Iterable[Card]) -> tuple[Face, Face]:
+    ordered = sorted(cards, key=lambda card: to_wait_longest(card[False]))
+    return Face([card[False] for card in ordered]), Face([card[True] for card in ordered])
+
+
+def _is_shown(card: Card, day: datetime) -> bool:
+    """Whether a card is on the board of this day."""
+    delivered_at = card[False].document.get("delivered_at")
+    return delivered_at is None or datetime.fromisoformat(delivered_at) >= day
+
+
+def _same(one: Card, other: Card) -> bool:
+    return all((a.position, a.document) == (b.position, b.document) for a, b in zip(one, other, strict=True))

@@ -1,0 +1,307 @@
+"""Boards in memory: always what the database would answer now, to whoever asks, and never for longer."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from access.keyring import KEYS_REMEMBERED, Keyring
+from access.pools import open_pool
+from access.problems import Problem
+from access.roles import Role
+from access.sights import Sights
+from access.tokens import Principal
+from eventlog import sql
+from eventlog.follow import Wake
+from eventlog.ledger import Ledger
+from eventlog.recorded import Recorded
+from events.reception import VehicleDelivered, VehicleReceived
+from events.workshop import WorkDispatched
+from projections.boards import Boards
+from projections.catalogue import PROJECTIONS
+from projections.live import LiveViews
+from projections.projection import Document
+from projections.reading import Views
+from projections.rebuild import rebuild
+from projections.work_order_board.cards import SITE_ZONE, Board, midnight
+from projections.work_order_board.projection import WORK_ORDER_BOARD
+from tests.projections.log import given_log, view
+from tests.projections.test_views import LOUD, unseen
+from tests.recording import OPENING, recorded
+
+PROMISED = 110
+"""Minutes after opening."""
+NOON = OPENING + timedelta(minutes=60)
+ADVISOR = Principal("wang.lei", Role.ADVISOR, frozenset({"sh01", "gz01"}), 0)
+AUDITOR = Principal("liu.fang", Role.REGION_AUDITOR, frozenset({"sh01", "gz01"}), 0)
+
+
+@dataclass
+class Dealership:
+    """A log, its views, the keys of its customers, and the time."""
+
+    ledger: Ledger
+    conn: AsyncConnection[Any]
+    pool: AsyncConnectionPool[AsyncConnection[Any]]
+    keys: AsyncConnectionPool[AsyncConnection[Any]]
+    keyring: Keyring
+    sights: Sights
+    at: datetime = NOON
+    seconds: float = 0.0
+    customers: dict[str, str] = field(default_factory=dict)
+
+    def boards(self) -> Boards:
+        return Boards(self.pool, Keyring(self.keys, bytes(32)), lambda: self.at, lambda: self.seconds)
+
+    async def hears(self, *facts: Recorded) -> None:
+        await given_log(self.ledger, *facts)
+        await view(self.conn, WORK_ORDER_BOARD)
+
+    async def receives(self, id: str, minute: int = 1, site: str = "sh01") -> None:
+        subject = self.customers[id] = await self.keyring.subject_for({"plate": f"沪A{id:0>5}"})
+        context = "reception.vehicle_received"
+        sealed = await self.keyring.seal_many(
+            subject, {f"{context}.plate": f"沪A{id}", f"{context}.phone": id}
+        )
+        event = VehicleReceived(
+            visit_id=id,
+            work_order_id=id,
+            vin="LSVAA49J132047371",
+            vin_check_digit="ok",
+            customer=subject,
+            customer_name=sealed[f"{context}.phone"],
+            phone=sealed[f"{context}.phone"],
+            plate=sealed[f"{context}.plate"],
+            mileage_km=48_210,
+            symptoms=("刹车时有尖叫声",),
+            promised_at=OPENING + timedelta(minutes=PROMISED),
+        )
+        await self.hears(recorded(event, minute, site))
+
+    async def dispatches(self, id: str, team: str, minute: int = 5, site: str = "sh01") -> None:
+        await self.hears(recorded(WorkDispatched(work_order_id=id, team=team), minute, site))
+
+    async def delivers(self, id: str, minute: int = 20) -> None:
+        await self.hears(recorded(VehicleDelivered(visit_id=id, work_order_id=id, mileage_km=48_211), minute))
+
+    async def told(self, who: Principal, site: str = "sh01") -> Board:
+        """What the database says without any memory: the same moment, read as a moment of the past is."""
+        return await self.views(self.boards()).board(who, site, as_of=self.at)
+
+    def views(self, boards: Boards) -> Views:
+        live = LiveViews(self.pool, PROJECTIONS, Wake("not listened to"))
+        return Views(self.pool, live, boards, Keyring(self.keys, bytes(32)), self.sights)
+
+
+@pytest.fixture
+async def place(
+    ledger: Ledger, conn: AsyncConnection[Any], fresh_database: Callable[[str], Awaitable[str]]
+) -> AsyncIterator[Dealership]:
+    async with open_pool(await fresh_database("keys"), 4) as keys:
+        keyring, sights = Keyring(keys, bytes(32)), Sights(keys)
+        await keyring.provision()
+        await sights.provision()
+        await view(conn, WORK_ORDER_BOARD)
+        yield Dealership(ledger, conn, ledger.pool, keys, keyring, sights)
+
+
+async def seen(boards: Boards, who: Principal = ADVISOR, site: str = "sh01") -> Board:
+    return await boards.read(site, seeing_people=who is ADVISOR)
+
+
+def answer(board: Board) -> tuple[bytes, str]:
+    return board.body(), board.tag()
+
+
+def cards(board: Board) -> dict[str, Document]:
+    return {card["work_order_id"]: card for card in json.loads(board.body())["cards"]}
+
+
+async def test_after_every_change_memory_answers_as_the_database_does(place: Dealership) -> None:
+    boards = place.boards()
+
+    async def agreed() -> bytes:
+        for who in (ADVISOR, AUDITOR):
+            for site in ("sh01", "gz01"):
+                remembered = await seen(boards, who, site)
+                assert answer(remembered) == answer(await place.told(who, site))
+        return (await seen(boards)).body()
+
+    async def a_day_later() -> None:
+        place.at = midnight(NOON) + timedelta(days=1)
+
+    async def a_minute_later() -> None:
+        place.at += timedelta(minutes=1)
+
+    async def the_promise_is_at_risk() -> None:
+        place.at = OPENING + timedelta(minutes=PROMISED - 29)
+
+    async def rebuilt() -> None:
+        await rebuild(place.conn, LOUD, unseen)
+
+    async def erased() -> None:
+        await Keyring(place.keys, bytes(32)).erase(place.customers["2"])
+        place.seconds += KEYS_REMEMBERED
+
+    before = await agreed()
+    steps: list[Callable[[], Awaitable[None]]] = [
+        lambda: place.receives("1"),
+        lambda: place.receives("2", minute=2),
+        lambda: place.receives("3", minute=3, site="gz01"),
+        lambda: place.dispatches("1", "north"),
+        a_minute_later,
+        lambda: place.delivers("1"),
+        rebuilt,
+        the_promise_is_at_risk,
+        erased,
+        a_day_later,
+    ]
+    for happens in steps:
+        await happens()
+        after = await agreed()
+        assert after != before, "what was remembered before would be wrong now: this comparison can fail"
+        before = after
+
+
+async def test_the_tag_changes_with_what_is_on_the_board_and_not_with_its_minutes(place: Dealership) -> None:
+    boards = place.boards()
+    await place.receives("1")
+    first = await seen(boards)
+
+    place.at += timedelta(minutes=3)
+    later = await seen(boards)
+    assert cards(later)["1"]["waiting_minutes"] == cards(first)["1"]["waiting_minutes"] + 3
+    await place.receives("9", site="gz01")
+    elsewhere = await seen(boards)
+    assert elsewhere.position == first.position + 1
+    assert later.tag() == elsewhere.tag() == first.tag()
+
+    tags = [first.tag(), (await seen(boards, AUDITOR)).tag()]
+    place.at = OPENING + timedelta(minutes=PROMISED - 30)
+    assert (await seen(boards)).tag() == first.tag()
+    place.at += timedelta(seconds=1)
+    tags.append((await seen(boards)).tag())
+    await place.dispatches("1", "south")
+    tags.append((await seen(boards)).tag())
+    await place.receives("2")
+    tags.append((await seen(boards)).tag())
+    assert len(set(tags)) == len(tags)
+
+
+async def test_a_card_delivered_today_leaves_at_midnight(place: Dealership) -> None:
+    boards = place.boards()
+    await place.receives("1")
+    await place.delivers("1")
+    place.at = midnight(NOON) + timedelta(days=1) - timedelta(seconds=1)
+    assert cards(await seen(boards))["1"]["column"] == "delivered"
+    place.at += timedelta(seconds=1)
+    assert place.at.astimezone(SITE_ZONE).hour == 0
+    assert cards(await seen(boards)) == {}
+    await place.dispatches("1", "a late entry", minute=30)
+    assert cards(await seen(boards)) == {}
+
+
+async def test_an_erased_plate_is_gone_when_its_key_is_no_longer_remembered(place: Dealership) -> None:
+    boards = place.boards()
+    await place.receives("1")
+    before = await seen(boards)
+    await Keyring(place.keys, bytes(32)).erase(place.customers["1"])
+    assert cards(await seen(boards))["1"]["plate"] == "沪A1"
+    place.seconds += KEYS_REMEMBERED
+    after = await seen(boards)
+    assert (cards(after)["1"]["plate"], cards(after)["1"]["plate_erased"]) == (None, True)
+    assert after.tag() != before.tag()
+
+
+async def test_the_past_is_made_of_what_is_in_memory_and_is_the_same(place: Dealership) -> None:
+    views = place.views(boards := place.boards())
+    for n, minute in (("1", 1), ("2", 2)):
+        await place.receives(n, minute)
+    await place.dispatches("1", "north")
+    then = [place.views(place.boards()), views]
+    for who in (ADVISOR, AUDITOR):
+        await views.board(who, "sh01")
+        assert boards.holds("sh01")
+        for position in (1, 2, 3):
+            without, within = [await each.board(who, "sh01", as_of=position) for each in then]
+            assert answer(within) == answer(without)
+            assert len(cards(within)) == min(position, 2)
+    await Keyring(place.keys, bytes(32)).erase(place.customers["2"])
+    place.seconds += KEYS_REMEMBERED
+    erased = await place.views(boards).board(ADVISOR, "sh01", as_of=3)
+    assert [cards(erased)[n]["plate"] for n in ("1", "2")] == ["沪A1", None]
+
+
+async def test_no_plate_stays_in_memory_for_longer_than_its_key(place: Dealership) -> None:
+    boards = place.boards()
+    await place.receives("1")
+    await seen(boards)
+    assert boards.holds("sh01")
+    place.seconds += KEYS_REMEMBERED
+    await boards.look()
+    assert not boards.holds("sh01")
+    assert boards.idle
+
+
+async def test_a_missing_key_hides_one_board_from_those_who_see_plates(place: Dealership) -> None:
+    boards = place.boards()
+    await place.receives("1")
+    await place.receives("2", site="gz01")
+    async with place.keys.connection() as conn:
+        await conn.execute("DELETE FROM keys.blind_index")
+        await conn.execute("DELETE FROM keys.subject_key WHERE subject = %s", (place.customers["1"],))
+    with pytest.raises(Problem, match="key is missing"):
+        await seen(boards)
+    assert cards(await seen(boards, AUDITOR))["1"]["plate_hidden"]
+    assert cards(await seen(boards, site="gz01"))["2"]["plate"] == "沪A2"
+
+
+async def test_rows_come_into_memory_by_the_rule_of_the_database_only(place: Dealership) -> None:
+    await place.receives("1")
+    assert set(cards(await seen(place.boards()))) == {"1"}
+    await place.conn.execute("DROP POLICY sites ON work_order_board_1")
+    boards = place.boards()
+    assert cards(await seen(boards)) == {}
+    await place.receives("2")
+    assert cards(await seen(boards)) == {}
+
+
+async def test_a_board_of_another_site_is_not_there(place: Dealership) -> None:
+    views = place.views(boards := place.boards())
+    await place.receives("1")
+    await seen(boards)
+    regional = replace(AUDITOR, sites=frozenset("*"))
+    stranger = replace(ADVISOR, sites=frozenset({"gz01"}))
+    assert set(cards(await views.board(regional, "sh01"))) == {"1"}
+    for who, site in ((stranger, "sh01"), (regional, "nowhere"), (regional, "gz01"), (regional, "*")):
+        with pytest.raises(Problem) as refused:
+            await views.board(who, site)
+        assert refused.value.status == 404
+
+
+async def test_no_reader_gets_what_is_older_than_their_question(place: Dealership) -> None:
+    boards = place.boards()
+    done = asyncio.Event()
+    positions: set[int] = set()
+
+    async def reader() -> None:
+        while not done.is_set():
+            async with place.pool.connection() as conn:
+                [known] = await sql.row(conn, "SELECT position FROM projection WHERE status = 'live'")
+            board = await seen(boards)
+            assert board.position >= known
+            assert len(board.face.cards) == board.position, "each event is one card: one snapshot"
+            positions.add(board.position)
+
+    readers = [asyncio.create_task(reader()) for _ in range(3)]
+    for n in range(1, 40):
+        await place.receives(str(n))
+    done.set()
+    await asyncio.gather(*readers)
+    assert len(positions) > 3, "they read while it changed"

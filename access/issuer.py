@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -37,7 +38,12 @@ class Issuer:
         ]
         self._clock = clock
         self.jwks_file = folder / "jwks.json"
-        self.jwks_file.write_text(json.dumps(self.jwks()))
+        jwks = json.dumps(self.jwks())
+        # Only when it is another one, and whole: verifiers read it at any time, and a disk may be full.
+        if not self.jwks_file.exists() or self.jwks_file.read_text() != jwks:
+            draft = folder / f".jwks-{os.getpid()}.json"
+            draft.write_text(jwks)
+            draft.replace(self.jwks_file)
 
     def jwks(self) -> dict[str, Any]:
         public = OKPAlgorithm.to_jwk(self._key.public_key(), as_dict=True)

@@ -67,9 +67,9 @@ def _complete(operation: dict[str, Any], path: str) -> None:
 
 
 def _refusals(operation: dict[str, Any], path: str) -> set[int]:
-    refusals = {400, 503}
+    refusals = {400, 414, 431, 503}
     if "security" in operation:
-        refusals |= {401, 403, 429}
+        refusals |= {401, 403, 429, 507}
     if "{" in path:
         refusals.add(404)
     if "parameters" in operation or "requestBody" in operation:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from psycopg import OperationalError
+from psycopg.errors import DiskFull
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,17 +21,27 @@ from access.openapi import document_refusals
 
 log = logging.getLogger(__name__)
 
+MAX_ADDRESS = 4_096
+"""Bytes of path and query; a longer one is answered 414."""
+MAX_PARAMETERS = 20
+"""Parameters of a query; more are answered 400."""
+MAX_HEADERS = 100
+"""Header fields of a request; more are answered 431."""
+MAX_HEADER_BYTES = 32 * 1024
+"""Bytes of all header fields together; more are answered 431."""
 MAX_BODY = 1024 * 1024
 """Bytes of a request body; the rest is answered 413."""
 BODY_WITHIN = 30.0
 """Seconds in which a body must have arrived; a slower one is answered 408."""
 
-_SENTENCES = {
+SENTENCES = {
     400: "The body cannot be read as JSON in UTF-8.",
     404: "There is nothing here by that name.",
     405: "This cannot be done with this method.",
     408: "The body did not arrive in time.",
     413: f"The body is larger than {MAX_BODY} bytes.",
+    414: f"The address is longer than {MAX_ADDRESS} bytes.",
+    431: f"The request has more than {MAX_HEADERS} header fields or {MAX_HEADER_BYTES} bytes of them.",
 }
 
 
@@ -73,7 +84,7 @@ class Problem(Exception):
 
 def missing() -> Problem:
     """The one answer for what does not exist and for what belongs to another site: they look the same."""
-    return Problem(404, _SENTENCES[404])
+    return Problem(404, SENTENCES[404])
 
 
 def install(app: FastAPI) -> None:
@@ -83,8 +94,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(DiskFull, disk_full)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_body=MAX_BODY, within=BODY_WITHIN)
+    app.add_middleware(HeadLimit)
     app.add_middleware(Unexpected)
     app.add_middleware(SecurityHeaders)
 
@@ -149,13 +162,23 @@ async def http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code < 400 or error.status_code == 204:
         return Response(status_code=error.status_code, headers=error.headers)
-    detail = _SENTENCES.get(error.status_code, str(error.detail))
+    detail = SENTENCES.get(error.status_code, str(error.detail))
     return Problem(error.status_code, detail, headers=error.headers).response(request.url.path)
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
     log.warning("%s %s: the database did not answer: %s", request.method, request.url.path, error)
     problem = Problem(503, "The database is not available; please try again.", headers={"Retry-After": "2"})
+    return problem.response(request.url.path)
+
+
+async def disk_full(request: Request, error: Exception) -> Response:
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    problem = Problem(
+        507,
+        "The disk of the database is full, so nothing was recorded; please tell the operator.",
+        headers={"Retry-After": "60"},
+    )
     return problem.response(request.url.path)
 
 
@@ -184,10 +207,41 @@ class Unexpected:
             await Problem(500, detail, incident=incident).response(scope["path"])(scope, receive, send)
 
 
+class HeadLimit:
+    """Refuses, before anything else looks at it, a request whose address or headers are too long or too many,
+    or whose address has NUL in it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (problem := _head_problem(scope)):
+            await problem.response(scope["path"][:MAX_ADDRESS])(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _head_problem(scope: Scope) -> Problem | None:
+    query, headers = scope["query_string"], scope["headers"]
+    if len(scope.get("raw_path") or scope["path"].encode()) + bool(query) + len(query) > MAX_ADDRESS:
+        return Problem(414, SENTENCES[414])
+    if (
+        len(headers) > MAX_HEADERS
+        or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES
+    ):
+        return Problem(431, SENTENCES[431])
+    if query.count(b"&") >= MAX_PARAMETERS:
+        return Problem(400, f"The address has more than {MAX_PARAMETERS} parameters.")
+    if "\0" in scope["path"] or b"%00" in query:
+        # PostgreSQL has no NUL in its texts, and no name of ours has one.
+        return Problem(400, "The address holds the character NUL; please leave it out.")
+    return None
+
+
 class BodyLimit:
-    """Refuses an address with NUL in it with 400, and a body over the limit with 413: before anything runs
-    when its length is announced, and at the byte where it becomes too long when it is sent in chunks.
-    A body that trickles in for longer than `within` seconds is given up with 408."""
+    """Refuses a body over the limit with 413: before anything runs when its length is announced, and at the
+    byte where it becomes too long when it is sent in chunks. A body that trickles in for longer than `within`
+    seconds is given up with 408."""
 
     def __init__(self, app: ASGIApp, max_body: int, within: float) -> None:
         self.app = app
@@ -198,14 +252,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            # PostgreSQL has no NUL in its texts, and no name of ours has one.
-            problem = Problem(400, "The address holds the character NUL; please leave it out.")
-            await problem.response(scope["path"])(scope, receive, send)
-            return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self.max_body:
-            await Problem(413, _SENTENCES[413]).response(scope["path"])(scope, receive, send)
+            await Problem(413, SENTENCES[413]).response(scope["path"])(scope, receive, send)
             return
         taken = 0
         until: float | None = asyncio.get_running_loop().time() + self.within

@@ -1,15 +1,29 @@
 """What all bodies of requests have in common."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+MAX_DEPTH = 8
+"""Levels of lists and objects in a body."""
 
 
 class RequestBody(BaseModel):
     """Unknown fields are refused: a misspelt one would be lost. So is NUL, which
-    PostgreSQL cannot keep in a text."""
+    PostgreSQL cannot keep in a text, and what is nested deeper than `MAX_DEPTH`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shallow(cls, value: Any) -> Any:
+        level = [value]
+        for _ in range(MAX_DEPTH):
+            level = [part for each in level for part in _parts(each)]
+        if any(isinstance(each, dict | list) for each in level):
+            raise ValueError(f"at most {MAX_DEPTH} levels of lists and objects are read")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -18,3 +32,12 @@ class RequestBody(BaseModel):
         if any(isinstance(text, str) and "\0" in text for text in texts):
             raise ValueError("the character NUL cannot be stored; please leave it out")
         return value
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+    return ()

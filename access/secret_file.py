@@ -22,6 +22,9 @@ def secret_file(path: Path, create: Callable[[], bytes]) -> bytes:
                 file.flush()
                 os.fsync(file.fileno())
             os.link(draft, path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)  # what is sealed or signed with it must not outlive it
+            os.close(folder)
         except FileExistsError:
             pass
         finally:

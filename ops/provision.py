@@ -7,6 +7,7 @@ from psycopg.sql import SQL, Identifier
 
 from access.keyring import Keyring, load_master_key
 from access.pools import open_pool
+from access.sights import Sights
 from eventlog.bus import connect, ledger_consumer
 from eventlog.bus import provision as provision_bus
 from eventlog.ledger import Ledger
@@ -45,6 +46,7 @@ async def provision(settings: Settings) -> list[str]:
     async with open_pool(settings.keys_db, 1) as pool:
         keyring = Keyring(pool, load_master_key(settings.secrets / "master.key"))
         await keyring.provision()
+        await Sights(pool).provision()
     policies = [
         reception_policies(stores["reception"]),
         workshop_policies(stores["workshop"]),
@@ -54,7 +56,8 @@ async def provision(settings: Settings) -> list[str]:
     try:
         bus = await connect(settings.nats_url, "provision")
     except OSError as why:
-        raise Unusable(f"the NATS server does not answer: {why}") from None
+        reason = str(why) or "the NATS server does not answer, or does not know our key"
+        raise Unusable(f"the bus cannot be used: {reason}") from None
     try:
         changes += await provision_bus(bus.jetstream(), consumers)
     finally:

@@ -17,6 +17,7 @@ from starlette.routing import Mount
 from access.headers import SecurityHeaders
 from access.problems import http_problem
 from eventlog.settings import Settings
+from ops.http_protocol import Protocol
 from projections.web.problem_pages import ProblemPages
 
 APPS = ("reception", "workshop", "customer-care", "projections")
@@ -82,6 +83,7 @@ async def serve(
         one_origin(apps),
         host=host,
         port=port,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -73,7 +73,7 @@ BODIES = {
     "a text": ('"visit"', 422, "must be a JSON object"),
     "nothing in it": ("{}", 422, "vin: this is required"),
     "2 MB": (b" " * 2_000_000, 413, "larger than 1048576 bytes"),
-    "100 levels": (more('"x": ' + "[" * 100 + "]" * 100), 422, "x: there is no such field"),
+    "100 levels": (more('"x": ' + "[" * 100 + "]" * 100), 422, "at most 8 levels"),
     "100,000 levels": ("[" * 100_000, 400, "cannot be read"),
     "a field twice": (more('"mileage_km": 2'), 422, "names a field twice"),
     "an unknown field": (altered(milage=1), 422, "milage: there is no such field"),

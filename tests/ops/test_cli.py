@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import nats
 import psycopg
 import pytest
 
+from eventlog.bus import connect
 from tests.journeys.story import Visit, eventually
 from tests.system import Running, at_rest
 
@@ -150,7 +150,7 @@ async def test_a_token_opens_the_door(system: Running) -> None:
 async def test_an_operator_decides_about_parked_messages(system: Running) -> None:
     data = ("--data", system.data)
     lines = (system.data / "environment").read_text().splitlines()
-    bus = await nats.connect(dict(line.split("=", 1) for line in lines)["BAYLEDGER_NATS_URL"])
+    bus = await connect(dict(line.split("=", 1) for line in lines)["BAYLEDGER_NATS_URL"], "stranger")
     for poison in (b"not an event", b"{}"):
         await bus.jetstream().publish("aftersales.sh01.workshop.repair_added", poison)
     await bus.close()

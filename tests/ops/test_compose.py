@@ -23,25 +23,18 @@ import pytest
 from access.issuer import Issuer
 from access.roles import Role
 from eventlog.settings import Settings
-from ops.bus_identities import IDENTITY_OF, identities, user
+from ops.bus_identities import IDENTITY_OF, OWNER, identities, users
 from ops.postgres import Postgres
 from ops.processes import LOOPBACK, packaged, spawn, stop, usable_port
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = Path(sys.prefix, "bin", "docker-compose")
 APPS = ("reception", "workshop", "customer-care", "projections")
-NATS_PASSWORDS = {
-    "NATS_PASSWORD": "3e5",
-    "NATS_RECEPTION_PASSWORD": "4e6",
-    "NATS_WORKSHOP_PASSWORD": "5e7",
-    "NATS_CUSTOMER_CARE_PASSWORD": "6e8",
-    "NATS_LEDGER_PASSWORD": "7e9",
-}
-"""Such that would be numbers without their quotes."""
 OPERATOR = {
     "POSTGRES_PASSWORD": "a1",
     "KEYS_POSTGRES_PASSWORD": "b2",
-    **NATS_PASSWORDS,
+    "NATS_SEEDS": "/srv/bus",
+    **{f"NATS_{name}_KEY": "U" for name in ("BAYLEDGER", "RECEPTION", "WORKSHOP", "CUSTOMER_CARE", "LEDGER")},
     "BAYLEDGER_JWKS": "https://login.example.com/keys",
     "BAYLEDGER_ISSUER": "https://login.example.com",
     "FEED_TOKEN_FOLDER": "/srv/feed",
@@ -90,15 +83,21 @@ def test_every_app_gets_exactly_the_variables_of_the_settings(services: dict[str
     assert services[name]["environment"].keys() == known
 
 
-def test_every_app_is_itself_on_the_bus(services: dict[str, Any]) -> None:
-    users = {
-        name: urlsplit(services[name]["environment"]["BAYLEDGER_NATS_URL"]).username
-        for name in (*APPS, "provision")
-    }
-    assert users == {**IDENTITY_OF, "provision": "bayledger"}
-    for name, permissions in identities().items():
-        line = user(name, f"$NATS_{name.upper()}_PASSWORD", permissions)
-        assert line in (ROOT / "deploy/nats.conf").read_text()
+def test_every_app_is_itself_on_the_bus_and_holds_no_seed_but_its_own(services: dict[str, Any]) -> None:
+    for name, identity in {**IDENTITY_OF, "provision": OWNER}.items():
+        address = services[name]["environment"]["BAYLEDGER_NATS_URL"]
+        assert address == f"nats://{identity}@nats:4222?seed=/run/bus/seed"
+        binds = {each["target"]: each for each in services[name]["volumes"] if each["type"] == "bind"}
+        seed = binds.pop("/run/bus/seed")
+        assert (seed["source"], seed["read_only"]) == (f"/srv/bus/{identity}.nk", True)
+        assert not any(each["source"].startswith("/srv/bus") for each in binds.values())
+
+
+def test_the_bus_knows_public_keys_and_the_permissions_of_the_code(services: dict[str, Any]) -> None:
+    may = identities()
+    keys = {name: f"$NATS_{name.upper()}_KEY" for name in (OWNER, *may)}
+    assert users(keys, may) in (ROOT / "deploy/nats.conf").read_text()
+    assert services["nats"]["environment"].keys() == {key.removeprefix("$") for key in keys.values()}
 
 
 def test_only_the_gateway_is_published_and_only_to_this_machine(services: dict[str, Any]) -> None:
@@ -166,7 +165,8 @@ class Host:
             operator = {
                 "POSTGRES_PASSWORD": password(truth),
                 "KEYS_POSTGRES_PASSWORD": password(keys),
-                **NATS_PASSWORDS,
+                "NATS_SEEDS": str(self._folder / "bus"),
+                **bus_keys(self._folder / "bus"),
                 "BAYLEDGER_JWKS": str(issuer.jwks_file),
                 "BAYLEDGER_ISSUER": "bayledger-embedded",
                 "FEED_TOKEN_FOLDER": str(feed),
@@ -238,6 +238,26 @@ class Host:
         return re.sub(
             rf"(?<=//|.@)({names}):\d+(?![^/]*@)", lambda at: f"{LOOPBACK}:{self._ports[at[1]]}", value
         )
+
+
+def bus_keys(folder: Path) -> dict[str, str]:
+    """The lines for `.env` that the command prints."""
+    command = [sys.executable, "-m", "ops", "bus-keys", str(folder)]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=") for line in printed.splitlines())
+
+
+def test_the_keys_of_the_bus_are_made_once_and_the_seeds_are_secret(tmp_path: Path) -> None:
+    made = bus_keys(tmp_path / "bus")
+    assert made.keys() == {name for name in OPERATOR if name.startswith("NATS_") and name.endswith("_KEY")}
+    assert len(set(made.values())) == len(made)
+    assert bus_keys(tmp_path / "bus") == made
+    for file in (tmp_path / "bus").iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.read_text().startswith("SU")
+    file.chmod(0o640)
+    with pytest.raises(subprocess.CalledProcessError):
+        bus_keys(tmp_path / "bus")
 
 
 def password(server: Postgres) -> str:

@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 import ops.postgres
+from eventlog.bus import connect
 from ops.nats import Nats
 from ops.postgres import Postgres, binaries
 from ops.processes import Unusable, until, usable_port
@@ -66,17 +67,17 @@ def test_postgres_keeps_its_commits_and_its_port(tmp_path: Path) -> None:
 async def test_nats_keeps_its_messages_and_its_port_until_it_is_wiped(tmp_path: Path) -> None:
     with Nats(tmp_path / "数据 目录") as server:
         url = server.url
-        async with await nats.connect(url) as client:
+        async with await connect(url, "test") as client:
             await client.jetstream().add_stream(name="A", subjects=["a"])
             await client.jetstream().publish("a", b"1")
         server.kill()
         server.start()
         assert server.url == url
-        async with await nats.connect(url) as client:
+        async with await connect(url, "test") as client:
             assert (await client.jetstream().stream_info("A")).state.messages == 1
         server.wipe()
         server.start()
-        async with await nats.connect(url) as client:
+        async with await connect(url, "test") as client:
             with pytest.raises(NotFoundError):
                 await client.jetstream().stream_info("A")
 
@@ -115,7 +116,9 @@ def test_other_machines_are_not_listened_to(postgres_server: Postgres, nats_serv
             socket.create_connection(("127.0.0.2", port))
 
 
-async def test_nobody_gets_in_without_the_password(postgres_server: Postgres, nats_server: Nats) -> None:
+async def test_nobody_gets_in_without_the_password_or_the_seed(
+    postgres_server: Postgres, nats_server: Nats
+) -> None:
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(f"postgresql://bayledger:guess@127.0.0.1:{postgres_server.port}/postgres")
 
@@ -123,8 +126,9 @@ async def test_nobody_gets_in_without_the_password(postgres_server: Postgres, na
 
     with pytest.raises(NatsError, match="Authorization"):
         await nats.connect(f"nats://127.0.0.1:{nats_server.port}", allow_reconnect=False, error_cb=quietly)
-    for server in postgres_server, nats_server:
-        assert (server.data / "password").stat().st_mode & 0o077 == 0
+    for secret in postgres_server.data / "password", nats_server.data / "bayledger.nk":
+        assert secret.stat().st_mode & 0o077 == 0
+    assert (nats_server.data / "bayledger.nk").read_text() not in (nats_server.data / "nats.conf").read_text()
 
 
 # How they end
@@ -250,6 +254,14 @@ def test_a_folder_of_another_major_version(tmp_path: Path) -> None:
     (tmp_path / "cluster" / "PG_VERSION").write_text("17\n")
     with pytest.raises(Unusable, match="initialized by PostgreSQL version 17, which is not compatible"):
         server.start()
+
+
+def test_a_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
+    with Nats(tmp_path):
+        pass
+    (tmp_path / "bayledger.nk").chmod(0o644)
+    with pytest.raises(Unusable, match="readable by its owner alone"):
+        Nats(tmp_path).start()
 
 
 def test_a_configuration_nats_does_not_understand(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
 """Who may do what on the bus, tried on a real server as each of the services."""
 
+import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import nats
+import nkeys  # type: ignore[import-untyped]
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
@@ -14,10 +19,11 @@ from nats.errors import TimeoutError as NothingCame
 from nats.js.api import ConsumerConfig, StreamConfig
 from structlog.testing import capture_logs
 
-from eventlog.bus import STREAM, connect, denied, inbox, policy_consumer, provision
+from eventlog.bus import STREAM, connect, denied, inbox, policy_consumer, provision, seed_file
 from eventlog.store import EventStore
 from events.reception import VehicleReceived
-from ops.bus_identities import identities
+from ops.bus_identities import OWNER, identities, public_key
+from ops.bus_identities import seed_file as seed_in
 from ops.nats import Nats
 from services.service import health_api
 from tests.journeys.story import eventually
@@ -43,7 +49,7 @@ async def being(server: Nats, identity: str) -> AsyncIterator[tuple[Client, list
         refused.append(str(error))
 
     url = server.url_of(identity)
-    client = await nats.connect(url, error_cb=note, inbox_prefix=inbox(url))
+    client = await nats.connect(url, error_cb=note, inbox_prefix=inbox(url), nkeys_seed=seed_file(url))
     try:
         yield client, refused
     finally:
@@ -99,10 +105,23 @@ async def test_nobody_publishes_in_the_name_of_another(server: Nats, identity: s
         "$JS.API.CONSUMER.CREATE.AFTERSALES.spy",
         "$JS.API.CONSUMER.CREATE.AFTERSALES.spy.aftersales.>",
         "$JS.API.CONSUMER.DURABLE.CREATE.AFTERSALES.spy",
+        "$JS.API.CONSUMER.DELETE.AFTERSALES.another-readback",
+        "$JS.API.CONSUMER.CREATE.AFTERSALES",
+        "$JS.API.CONSUMER.PAUSE.AFTERSALES.another",
         "$JS.API.CONSUMER.MSG.NEXT.AFTERSALES.another",
+        "$JS.API.STREAM.SNAPSHOT.AFTERSALES",
+        "$JS.API.STREAM.RESTORE.AFTERSALES",
+        "$JS.API.STREAM.LEADER.STEPDOWN.AFTERSALES",
+        "$JS.API.STREAM.LIST",
+        "$JS.API.ACCOUNT.PURGE.ACCOUNT",
+        "$SYS.REQ.SERVER.PING",
+        "$JS.ACK.AFTERSALES.another.1.1.1.1.0",
+        "_INBOX_another.1",
     ],
 )
-async def test_the_stream_and_its_consumers_are_the_owners(server: Nats, identity: str, subject: str) -> None:
+async def test_the_stream_its_consumers_and_inboxes_are_their_owners(
+    server: Nats, identity: str, subject: str
+) -> None:
     async with being(server, identity) as (client, refused):
         with pytest.raises(NothingCame):
             await client.request(subject, b"{}", timeout=0.1)
@@ -111,7 +130,7 @@ async def test_the_stream_and_its_consumers_are_the_owners(server: Nats, identit
 
 @pytest.mark.parametrize("identity", [*OTHERS, "ledger"])
 @pytest.mark.parametrize(
-    "subject", ["aftersales.>", "_INBOX.>", "_INBOX_bayledger.>", "$JS.>", ">", "$SYS.>"]
+    "subject", ["aftersales.>", "_INBOX.>", "_INBOX_bayledger.>", "_INBOX_another.>", "$JS.>", ">", "$SYS.>"]
 )
 async def test_nobody_listens_in(server: Nats, identity: str, subject: str) -> None:
     async with being(server, identity) as (client, refused):
@@ -167,7 +186,78 @@ async def test_a_refusal_is_not_silent(server: Nats, fresh_database: Callable[[s
         await bus.close()
 
 
-async def test_nor_is_a_wrong_password(server: Nats) -> None:
+@pytest.mark.parametrize("identity", [*OTHERS, "ledger", OWNER])
+async def test_a_key_that_the_server_does_not_know_opens_nothing(
+    server: Nats, identity: str, tmp_path: Path
+) -> None:
+    public_key(tmp_path, identity)  # made anew, and known to nobody
+    forged = server.url_of(identity).replace(str(server.data), str(tmp_path))
     with pytest.raises((BusError, TimeoutError)):
-        await connect(server.url_of("reception").replace("//reception:", "//workshop:"), "intruder-relay")
-    assert denied("intruder")
+        await connect(forged, f"intruder-{identity}")
+    assert denied(f"intruder-{identity}")
+
+
+async def test_a_public_key_without_its_seed_opens_nothing(server: Nats) -> None:
+    """What the server's configuration holds is of no use to who reads it."""
+    nonce, answer = await hello(server)
+    owner = {"nkey": public_key(server.data, OWNER), "verbose": True}
+    for stolen in ({}, {"sig": ""}, {"sig": signature(server, "reception", nonce)}):
+        assert "Authorization Violation" in await answer(owner | stolen)
+        nonce, answer = await hello(server)
+    earlier = signature(server, OWNER, nonce)
+    assert await answer(owner | {"sig": earlier}) == "+OK"
+    _, answer = await hello(server)
+    assert "Authorization Violation" in await answer(owner | {"sig": earlier})
+
+
+async def hello(server: Nats) -> tuple[str, Callable[[dict[str, Any]], Awaitable[str]]]:
+    """What the server wants to have signed, and a way to sign in by hand."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    nonce: str = json.loads((await reader.readline()).removeprefix(b"INFO "))["nonce"]
+
+    async def sign_in(options: dict[str, Any]) -> str:
+        writer.write(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
+        said = (await reader.readline()).decode().strip()
+        writer.close()
+        return said
+
+    return nonce, sign_in
+
+
+def signature(server: Nats, identity: str, nonce: str) -> str:
+    pair = nkeys.from_seed(bytearray(seed_in(server.data, identity).read_bytes()))
+    return base64.urlsafe_b64encode(pair.sign(nonce.encode())).rstrip(b"=").decode()
+
+
+async def test_the_servers_configuration_holds_no_seed(server: Nats) -> None:
+    configuration = (server.data / "nats.conf").read_text()
+    for identity in (*server.identities, OWNER):
+        assert seed_in(server.data, identity).read_text() not in configuration
+        assert public_key(server.data, identity) in configuration
+    assert "password" not in configuration
+
+
+async def test_a_seed_that_others_may_read_is_not_used(server: Nats, tmp_path: Path) -> None:
+    public_key(tmp_path, "reception")
+    seed_in(tmp_path, "reception").chmod(0o640)
+    with pytest.raises(PermissionError, match="chmod 600"):
+        await connect(server.url_of("reception").replace(str(server.data), str(tmp_path)), "careless")
+
+
+async def test_who_was_let_in_comes_back_after_the_server_was_away(tmp_path: Path) -> None:
+    with Nats(tmp_path, identities=identities()) as server:
+        bus = await connect(server.url_of("reception"), "reception-relay")
+        try:
+            await provision(bus.jetstream(), [])
+            server.kill()
+            server.start()
+
+            async def carries() -> bool:
+                with suppress(BusError):
+                    await bus.jetstream(timeout=1).publish("aftersales.sh01.reception.something", b"{}")
+                    return True
+                return False
+
+            await eventually(carries)
+        finally:
+            await bus.close()

@@ -2,8 +2,8 @@
 
 `python -m tests.soak --seconds N --seed S` prints one line. Exit code 1 if anything was lost, doubled or out
 of order, if the chain does not hold, a view differs from its rebuild, a message is parked that is no poison
-of ours, or all is not well again within two minutes. The seed decides which faults come in which order; when
-exactly they hit is left to the machine.
+of ours, an app grows, or all is not well again within two minutes. The seed decides which faults come in
+which order; when exactly they hit is left to the machine.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,8 +41,10 @@ PEOPLE = 6
 PAUSE = 0.5
 """Seconds a person rests between two vehicles: a refilled stream is read again from its beginning."""
 LONG = 600
-"""Seconds from which on a soak has one outage of the bus of 150 s."""
+"""Seconds from which on a soak has one outage of the bus of 150 s, in which no event loop may stall."""
 RECOVERED_WITHIN = 120
+GROWTH = 1.5
+"""By which the memory of an app may be higher in the last quarter of a soak than in the first."""
 
 Fault = Callable[["Soak"], Awaitable[None]]
 
@@ -54,7 +56,7 @@ def say(text: str) -> None:
 class Soak:
     def __init__(self, cluster: Cluster, seconds: float, seed: int) -> None:
         self.cluster = cluster
-        self.until = time.monotonic() + seconds
+        self.began, self.until = time.monotonic(), time.monotonic() + seconds
         self.chance = random.Random(seed)
         self.kills = 0
         self.faults = 0
@@ -62,6 +64,8 @@ class Soak:
         self.recoveries: list[float] = []
         self.trouble: list[str] = []
         self.poison: set[bytes] = set()
+        self.held: list[tuple[float, dict[str, int]]] = []
+        """The memory of the apps, in MiB, and when."""
         self._outages = [150.0] if seconds >= LONG else []
 
     @property
@@ -90,7 +94,10 @@ class Soak:
                     bag = self.chance.sample(self.KINDS, len(self.KINDS))
                 fault = bag.pop()
                 say(str(fault.__doc__))
-                await fault(self)
+                try:
+                    await fault(self)
+                except AssertionError as why:
+                    self.trouble.append(f"{fault.__doc__}: {why}")
                 self.faults += 1
                 ended = time.monotonic()
                 await asyncio.sleep(self.chance.uniform(0, 1))
@@ -101,7 +108,9 @@ class Soak:
                 self.until = 0
                 return
             self.recoveries.append(time.monotonic() - ended)
-            say(f"recovered {self.recoveries[-1]:.1f} s after the last fault ended; {self._memory()}")
+            memory = {app: self.cluster.memory(app) for app in APPS}
+            self.held.append((time.monotonic(), memory))
+            say(f"recovered {self.recoveries[-1]:.1f} s after the last fault ended; {memory} MiB")
             await asyncio.sleep(self.chance.uniform(0, 2))
 
     async def _works_again(self) -> None:
@@ -125,8 +134,14 @@ class Soak:
             [head] = await sql.row(conn, "SELECT seq FROM ledger_head")
         return int(head)
 
-    def _memory(self) -> str:
-        return ", ".join(f"{app} {self.cluster.memory(app)} MiB" for app in APPS)
+    def growth(self) -> float:
+        """How many times the highest memory of an app in the first quarter its highest in the last one is."""
+        quarter = (self.until - self.began) / 4
+        first = [memory for at, memory in self.held if at < self.began + quarter]
+        last = [memory for at, memory in self.held if at >= self.until - quarter]
+        if not first or not last:
+            return 1.0
+        return max(max(m[app] for m in last) / max(m[app] for m in first) for app in APPS)
 
     # Faults
 
@@ -160,20 +175,31 @@ class Soak:
 
     async def _bus_away(self) -> None:
         """NATS stopped for a while"""
+        seconds = self.chance.uniform(3, 8)
+        if self._outages:
+            seconds = self._outages.pop()
+            await self.cluster.ready(*APPS)
         self.cluster.nats.stop()
-        await asyncio.sleep(self._outages.pop() if self._outages else self.chance.uniform(3, 8))
-        self.cluster.nats.start()
+        try:
+            with self.cluster.never_stalling() if seconds >= 150 else nullcontext():
+                await asyncio.sleep(seconds)
+        finally:
+            self.cluster.nats.start()
 
     async def _bus_frozen(self) -> None:
         """NATS frozen (SIGSTOP)"""
         await self._freeze(self.cluster.nats.process.send_signal, self.chance.uniform(3, 8))
+
+    async def _database_frozen(self) -> None:
+        """PostgreSQL frozen (SIGSTOP)"""
+        await self._freeze(self.cluster.signal_database, self.chance.uniform(1, 4))
 
     async def _app_frozen(self) -> None:
         """an app frozen (SIGSTOP)"""
         process = self.cluster.process(self.chance.choice(APPS))
         await self._freeze(process.send_signal, self.chance.uniform(1, 4))
 
-    async def _freeze(self, send: Callable[[int], None], seconds: float) -> None:
+    async def _freeze(self, send: Callable[[signal.Signals], None], seconds: float) -> None:
         send(signal.SIGSTOP)
         try:
             await asyncio.sleep(seconds)
@@ -258,7 +284,8 @@ class Soak:
         return [info.config for info in await js.consumers_info(STREAM)]
 
     KINDS: ClassVar[list[Fault]] = [
-        *(_app_killed, _bus_killed, _database_killed, _bus_wiped, _bus_away, _bus_frozen, _app_frozen),
+        *(_app_killed, _bus_killed, _database_killed, _bus_wiped, _bus_away, _bus_frozen),
+        *(_app_frozen, _database_frozen),
         *(_stream_deleted, _consumer_deleted, _stream_rewritten, _poisoned, _shuffled_copies, _dropped),
     ]
 
@@ -309,13 +336,15 @@ async def soak(seconds: float, seed: int, folder: Path) -> bool:
         found = findings(rows, await cluster.held(), cluster.answers)
         trouble += await cluster.contradictions()
         await cluster.client.aclose()
+    if (growth := soak.growth()) > GROWTH:
+        trouble.append(f"an app holds {growth:.2f} times the memory it held at first")
     for each in [*found.all[:50], *trouble]:
         say(each)
     slowest = quantiles([*soak.recoveries, *soak.recoveries] or [0, 0], n=100, method="inclusive")[98]
     print(
         f"kills={soak.kills} faults={soak.faults} events={len(rows)} lost={len(found.lost)}"
         f" doubled={len(found.doubled)} disordered={len(found.disordered)}"
-        f" recovered_p99={slowest:.1f}s"
+        f" recovered_p99={slowest:.1f}s memory={growth:.2f}"
     )
     return not (found.all or trouble)
 

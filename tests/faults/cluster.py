@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import math
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -35,6 +38,9 @@ APPS = ("reception", "workshop", "customer-care", "projections")
 SITES = ("sh01", "hz01")
 AT_ONCE = 12
 """People who work at the same time."""
+HOUR = 3600
+STALL = 0.5
+"""Seconds for which no event loop may stand still."""
 
 
 async def eventually(holds: Callable[[], Awaitable[Any]], within: float = 60) -> Any:
@@ -60,6 +66,13 @@ class Row:
     stream: str
     version: int
     type: str
+
+
+async def rows_of(ledger: str) -> list[Row]:
+    query = "SELECT source, pos, body FROM ledger ORDER BY seq"
+    async with await AsyncConnection.connect(ledger) as conn:
+        stored = [(source, pos, json.loads(body)) for source, pos, body in await sql.rows(conn, query)]
+    return [Row(source, pos, e["stream"], e["version"], e["type"]) for source, pos, e in stored]
 
 
 @dataclass(slots=True)
@@ -116,11 +129,11 @@ def _url(port: int) -> str:
 class Cluster:
     """PostgreSQL, NATS and the four apps, each in a process of its own."""
 
-    def __init__(self, folder: Path, patience: float = 90) -> None:
+    def __init__(self, folder: Path, *, patience: float = 90, sync: bool = False) -> None:
         self.folder = folder
         self.patience = patience
         """Seconds for which people send a command again before they give it up."""
-        self.postgres = Postgres(folder / "postgres", sync=False)
+        self.postgres = Postgres(folder / "postgres", sync=sync)
         self.nats = Nats(folder / "nats")
         self._ports = {name: usable_port(0) for name in APPS}
         self._apps: dict[str, subprocess.Popen[bytes]] = {}
@@ -135,7 +148,7 @@ class Cluster:
         self._open.enter_context(self.nats)
         secrets = self.folder / "secrets"
         secrets.mkdir()
-        self._issuer = Issuer(secrets)
+        Issuer(secrets)
         self.settings = Settings(  # type: ignore[call-arg]
             nats_url=self.nats.url,
             reception_db=self.postgres.dsn("reception"),
@@ -167,26 +180,26 @@ class Cluster:
             for name, value in self.settings.model_dump(exclude_none=True).items()
         }
 
-    def start(self, app: str) -> None:
-        self._apps[app] = self._spawn(app, self._ports[app])
+    def start(self, app: str, **environment: str) -> None:
+        self._apps[app] = self._spawn(app, self._ports[app], environment)
 
     @asynccontextmanager
     async def twin(self, app: str) -> AsyncIterator[None]:
         """A second process of the same app: another relay, another set of policies, another ledger."""
         port = usable_port(0)
-        twin = self._spawn(app, port)
+        twin = self._spawn(app, port, {})
         try:
             await eventually(lambda: self.client.get(self.health(app).replace(self.url(app), _url(port))))
             yield
         finally:
             stop(twin, signal.SIGKILL, within=10)
 
-    def _spawn(self, app: str, port: int) -> "subprocess.Popen[bytes]":
+    def _spawn(self, app: str, port: int, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{app}.log").open("ab") as log:
             return spawn(
                 [sys.executable, "-m", "ops", "serve", app, "--port", str(port)],
                 log=log,
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **self.environment},
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **self.environment, **environment},
                 cwd=Path(__file__).parents[2],
                 when_parent_dies=signal.SIGKILL,
             )
@@ -197,6 +210,48 @@ class Cluster:
 
     def process(self, app: str) -> "subprocess.Popen[bytes]":
         return self._apps[app]
+
+    def signal_database(self, what: signal.Signals) -> None:
+        """To all processes of PostgreSQL; the first one first, so that it starts no more of them."""
+        main = self.postgres.process.pid
+        children = Path(f"/proc/{main}/task/{main}/children")
+        os.kill(main, what)
+        for child in children.read_text().split():
+            os.kill(int(child), what)
+
+    @contextmanager
+    def never_stalling(self) -> Iterator[None]:
+        """Every app is asked 20 times a second, from threads of their own, and always answers within `STALL`;
+        time in which the machine had no processor for it does not count."""
+        slowest = dict.fromkeys(APPS, 0.0)
+        over = threading.Event()
+
+        def ask(app: str) -> None:
+            with httpx2.Client(timeout=30) as client:
+                while not over.wait(0.05):
+                    began = time.monotonic() - self._queued(app)
+                    try:
+                        good = client.get(self.health(app)).status_code == 200
+                    except httpx2.HTTPError:
+                        good = False
+                    took = time.monotonic() - self._queued(app) - began if good else math.inf
+                    slowest[app] = max(slowest[app], took)
+
+        threads = [threading.Thread(target=ask, args=(app,)) for app in APPS]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert {app: took for app, took in slowest.items() if not 0 < took < STALL} == {}
+
+    def _queued(self, app: str) -> float:
+        """Seconds for which an app, and the thread that asks it, waited for a processor."""
+        waited = [f"/proc/{self._apps[app].pid}/schedstat", "/proc/thread-self/schedstat"]
+        return sum(int(Path(each).read_text().split()[1]) for each in waited) / 1e9
 
     def memory(self, app: str) -> int:
         """MiB that the app holds."""
@@ -210,10 +265,18 @@ class Cluster:
         """The apps answer over HTTP."""
 
         async def all_answer() -> bool:
-            answers = [await self.client.get(self.health(app)) for app in apps]
+            answers = [await self.client.get(self.health(app)) for app in apps if self._lives(app)]
             return all(answer.status_code == 200 for answer in answers)
 
         await eventually(all_answer)
+        for app in apps:
+            assert self._lives(app), f"{app} ended: {self.log(app)[-1000:]}"
+
+    def _lives(self, app: str) -> bool:
+        return self._apps[app].poll() is None
+
+    def log(self, app: str) -> str:
+        return (self.folder / f"{app}.log").read_text()
 
     async def provision(self) -> None:
         await provision(self.settings)
@@ -287,9 +350,15 @@ class Cluster:
         return acknowledged
 
     def token(self, role: Role, site: str) -> str:
+        """Good where a clock is an hour off, too."""
         if (role, site) not in self._tokens:
-            self._tokens[role, site] = self._issuer.token(f"{role}-{site}", role, [site], 3600)
+            self._tokens[role, site] = self.issue(role, site, since=-2 * HOUR, until=2 * HOUR)
         return self._tokens[role, site]
+
+    def issue(self, role: Role, site: str, *, since: float, until: float) -> str:
+        """A token that is good between two times, in seconds from now."""
+        issuer = Issuer(self.settings.secrets, clock=lambda: time.time() + since)
+        return issuer.token(f"{role}-{site}", role, [site], until - since)
 
     async def acknowledged(self, count: int) -> None:
         """Return when that many more commands are acknowledged than now."""
@@ -307,10 +376,7 @@ class Cluster:
         return sum(row.type == "workshop.work_order_closed.v1" for row in await self.rows())
 
     async def rows(self) -> list[Row]:
-        query = "SELECT source, pos, body FROM ledger ORDER BY seq"
-        async with await AsyncConnection.connect(self.settings.ledger_db) as conn:
-            stored = [(source, pos, json.loads(body)) for source, pos, body in await sql.rows(conn, query)]
-        return [Row(source, pos, e["stream"], e["version"], e["type"]) for source, pos, e in stored]
+        return await rows_of(self.settings.ledger_db)
 
     async def held(self) -> list[tuple[str, int]]:
         """Positions that the services' stores hold."""

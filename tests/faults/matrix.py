@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.docs.tables import REGION, table
+from tests.faults.test_points import CONTROLS
 from tests.soak import Soak
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
-LOG = ("store", "relay", "bus", "ledger", "checkpoints", "policies", "supervise")
+LOG = ("store", "relay", "readback", "bus", "ledger", "follow", "checkpoints", "policies", "supervise")
 INJECTED = re.compile(r"Injected: (?P<injected>.*) Expected: (?P<expected>.*)")
 CONTROL = "The control"
 
@@ -32,6 +33,12 @@ def faults() -> str:
     return table(*rows)
 
 
+def controls() -> str:
+    rows = [("Fault", "Without", "Something is")]
+    rows += [(fault, " and ".join(without), kind) for fault, without, kind in CONTROLS]
+    return table(*rows)
+
+
 def log() -> str:
     rows = [("Part of the log", "What is shown on real servers", "Control")]
     for part in LOG:
@@ -44,7 +51,7 @@ def soak() -> str:
     return "".join(f"- {fault.__doc__}\n" for fault in Soak.KINDS)
 
 
-TABLES: dict[str, Callable[[], str]] = {"faults": faults, "log": log, "soak": soak}
+TABLES: dict[str, Callable[[], str]] = {"faults": faults, "controls": controls, "log": log, "soak": soak}
 
 
 def regenerated(page: str) -> str:

@@ -2,47 +2,16 @@
 
 import asyncio
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
-import httpx2
 import pytest
 
 from tests.faults.cluster import APPS, AT_ONCE, SITES, Cluster, Row, findings
 from tests.faults.conftest import VISITS
 
 pytestmark = pytest.mark.faults
-
-STALL = 0.5
-"""Seconds for which no event loop may stand still."""
-
-
-@contextmanager
-def never_stalling(cluster: Cluster) -> Iterator[None]:
-    """Every app is asked 20 times a second, from threads of their own, and always answers at once."""
-    slowest = dict.fromkeys(APPS, 0.0)
-    over = threading.Event()
-
-    def ask(app: str) -> None:
-        with httpx2.Client(timeout=30) as client:
-            while not over.wait(0.05):
-                began = time.monotonic()
-                assert client.get(cluster.health(app)).status_code == 200
-                slowest[app] = max(slowest[app], time.monotonic() - began)
-
-    threads = [threading.Thread(target=ask, args=(app,)) for app in APPS]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert {app: took for app, took in slowest.items() if not 0 < took < STALL} == {}
 
 
 async def receive_for(cluster: Cluster, seconds: float) -> int:
@@ -105,7 +74,7 @@ async def test_the_bus_freezes(cluster: Cluster) -> None:
     await cluster.acknowledged(VISITS)
     cluster.nats.process.send_signal(signal.SIGSTOP)
     try:
-        with never_stalling(cluster):
+        with cluster.never_stalling():
             assert await receive_for(cluster, 20) > 40
         for app in ("reception", "workshop", "customer-care"):
             async with asyncio.timeout(5):
@@ -123,9 +92,26 @@ async def test_the_bus_is_away_for_half_a_minute(cluster: Cluster) -> None:
     people = asyncio.create_task(cluster.work(VISITS, "away"))
     await cluster.acknowledged(VISITS)
     cluster.nats.stop()
-    with never_stalling(cluster):
+    with cluster.never_stalling():
         assert await receive_for(cluster, 30) > 60
     cluster.nats.start()
+    await people
+    await cluster.recovered(before + VISITS)
+
+
+async def test_the_database_freezes(cluster: Cluster) -> None:
+    """Injected: every process of PostgreSQL gets SIGSTOP for 20 s while people work. Expected: no event loop
+    stalls for 0.5 s, who sends again gets one answer."""
+    before = await cluster.closed()
+    people = asyncio.create_task(cluster.work(VISITS, "database frozen"))
+    await cluster.acknowledged(VISITS)
+    cluster.signal_database(signal.SIGSTOP)
+    try:
+        with cluster.never_stalling():
+            await asyncio.wait({people}, timeout=20)
+        assert not people.done()
+    finally:
+        cluster.signal_database(signal.SIGCONT)
     await people
     await cluster.recovered(before + VISITS)
 

@@ -18,7 +18,7 @@ from eventsourcing.domain import Aggregate, event
 from psycopg import AsyncConnection
 
 from benchmarks import baselines
-from benchmarks.measure import Row, Timed, interleaved
+from benchmarks.measure import Row, Timed, Wanted, interleaved
 from eventlog.decider import Decider
 from eventlog.recorded import Metadata
 from eventlog.store import EventStore
@@ -41,12 +41,18 @@ class WorkOrder(Aggregate):
         self.symptom = symptom
 
 
-async def rows(postgres: Postgres, seconds: float, rounds: int) -> AsyncIterator[Row]:
+async def rows(wanted: Wanted, postgres: Postgres, seconds: float, rounds: int) -> AsyncIterator[Row]:
+    if not wanted(
+        "append16_vs_library", "append64_vs_library", "append64_vs_r", "append1_latency_vs_pgbench"
+    ):
+        return
     postgres.create_databases(["bench_store", "bench_library", "bench_plain"])
     await _plain_table(postgres.dsn("bench_plain"))
     async with _store(postgres.dsn("bench_store")) as store:
         library = baselines.library(postgres.dsn("bench_library"))
         for clients, least in ((16, 12.0), (64, 20.0)):
+            if not wanted(f"append{clients}_vs_library", f"append{clients}_vs_r"):
+                continue
             found = await interleaved(
                 rounds,
                 ours=_ours(store, clients, seconds),
@@ -57,18 +63,19 @@ async def rows(postgres: Postgres, seconds: float, rounds: int) -> AsyncIterator
             yield Row(f"append{clients}_vs_library", what, "/s", found["ours"], found["library"], least)
             if clients == 64:
                 yield Row("append64_vs_r", what, "/s", found["ours"], found["plain"], 1.0)
-        found = await interleaved(
-            rounds, ours=_lone(store, seconds), plain=_pgbench(postgres, 1, seconds, latency=True)
-        )
-        yield Row(
-            "append1_latency_vs_pgbench",
-            "a lone command",
-            "ms",
-            found["ours"],
-            found["plain"],
-            3.0,
-            at_most=True,
-        )
+        if wanted("append1_latency_vs_pgbench"):
+            found = await interleaved(
+                rounds, ours=_lone(store, seconds), plain=_pgbench(postgres, 1, seconds, latency=True)
+            )
+            yield Row(
+                "append1_latency_vs_pgbench",
+                "a lone command",
+                "ms",
+                found["ours"],
+                found["plain"],
+                3.0,
+                at_most=True,
+            )
         library.close()
 
 
@@ -80,7 +87,7 @@ async def _store(dsn: str) -> AsyncIterator[EventStore]:
         yield store
 
 
-def _metadata() -> Metadata:
+def metadata() -> Metadata:
     return Metadata(
         site="sh01", actor="bench", role="technician", correlation_id="b", command_id=f"c{next(NUMBER)}"
     )
@@ -88,7 +95,7 @@ def _metadata() -> Metadata:
 
 async def command(store: EventStore) -> None:
     id = f"w{next(NUMBER)}"
-    await store.handle(OPEN, f"work_order-{id}", id, _metadata(), new=True)
+    await store.handle(OPEN, f"work_order-{id}", id, metadata(), new=True)
 
 
 def _ours(store: EventStore, clients: int, seconds: float) -> Timed:

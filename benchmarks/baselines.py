@@ -1,5 +1,7 @@
 """The plain ways over HTTP that our apps are held against, in a process of their own."""
 
+import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +15,8 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 LIBRARY, LEDGER = "BENCHMARK_LIBRARY_DB", "BENCHMARK_LEDGER_DB"
 OPEN_CARDS = """
@@ -78,6 +81,9 @@ def create_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await pool.open(wait=False)
+        gc.collect()  # the collector is tuned as in our apps
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         yield
         await pool.close()
 
@@ -105,5 +111,28 @@ def create_app() -> FastAPI:
             query = f"SELECT json_agg(document ORDER BY document ->> 'since', key)::text {OPEN_CARDS}"
             [board] = await (await conn.execute(query.encode())).fetchone() or [None]
         return Response(board, media_type="application/json")
+
+    screens: set[asyncio.Queue[bytes]] = set()
+
+    @app.get("/screen")
+    async def screen() -> Response:
+        async def frames() -> AsyncIterator[bytes]:
+            queue: asyncio.Queue[bytes] = asyncio.Queue()
+            screens.add(queue)
+            try:
+                yield b": connected\n\n"
+                while True:
+                    yield await queue.get()
+            finally:
+                screens.discard(queue)
+
+        return StreamingResponse(frames(), media_type="text/event-stream")
+
+    @app.post("/change", status_code=201)
+    async def change(request: Request) -> Response:
+        frame = await request.body()
+        for queue in screens:
+            queue.put_nowait(frame)
+        return Response(status_code=201)
 
     return app

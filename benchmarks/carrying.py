@@ -10,7 +10,7 @@ from typing import Any
 from nats.aio.client import Client
 from psycopg import AsyncConnection
 
-from benchmarks.measure import Row, Timed, interleaved
+from benchmarks.measure import Row, Timed, Wanted, interleaved
 from eventlog.bus import Arrival, connect, provision, to_message
 from eventlog.feed import FeedEvent
 from eventlog.ledger import Ledger
@@ -44,13 +44,23 @@ def arrivals(many: int, source: str) -> list[Arrival]:
     return found
 
 
-async def rows(postgres: Postgres, nats: Nats, many: int, rounds: int) -> AsyncIterator[Row]:
+async def rows(wanted: Wanted, postgres: Postgres, nats: Nats, many: int, rounds: int) -> AsyncIterator[Row]:
+    if wanted("relay_vs_windowed"):
+        yield await _relayed(nats, many, rounds)
+    if wanted("ledger_vs_copy", "ledger_vs_single"):
+        async for row in _ingested(postgres, many, rounds):
+            yield row
+
+
+async def _relayed(nats: Nats, many: int, rounds: int) -> Row:
     bus = await connect(nats.url, "bench")
     await provision(bus.jetstream(), [])
     found = await interleaved(rounds, ours=_relay(bus, many), windowed=_windowed(bus, many))
     await bus.close()
-    yield Row("relay_vs_windowed", "relay, sync always", "/s", found["ours"], found["windowed"], 10.0)
+    return Row("relay_vs_windowed", "relay, sync always", "/s", found["ours"], found["windowed"], 10.0)
 
+
+async def _ingested(postgres: Postgres, many: int, rounds: int) -> AsyncIterator[Row]:
     postgres.create_databases(["bench_ledger"])
     dsn = postgres.dsn("bench_ledger")
     found = await interleaved(

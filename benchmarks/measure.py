@@ -27,6 +27,9 @@ class Row:
     def reached(self) -> bool:
         return self.ratio <= self.target if self.at_most else self.ratio >= self.target
 
+    def __str__(self) -> str:
+        return f"{self.key} {self.ratio:.2f}"
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -36,6 +39,19 @@ class Gate:
     what: str
     found: str
     held: bool
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}: {self.found}: {'held' if self.held else 'BROKEN'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows and gates to measure: those whose keys begin with one of the names; without names, all."""
+
+    names: tuple[str, ...] = ()
+
+    def __call__(self, *keys: str) -> bool:
+        return not self.names or any(key.startswith(self.names) for key in keys)
 
 
 async def interleaved(rounds: int, **contenders: Timed) -> dict[str, float]:

@@ -51,10 +51,10 @@ async def status_of(settings: Settings) -> dict[str, Any]:
 
 
 async def rebuild_view(settings: Settings, projection: Projection, tell: Progress, dry_run: bool) -> Rebuilt:
-    """In two processes where there are as many processors. Raises Unusable when the second one is lost."""
+    """In two processes where two processors are left for PostgreSQL. Raises Unusable when one is lost."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # documents by the thousand, none of which leads back to itself
-    processes = min(2, len(os.sched_getaffinity(0)))
+    processes = 2 if len(os.sched_getaffinity(0)) >= 4 else 1
     async with ledger_connection(settings) as conn:
         try:
             return await rebuild(conn, projection, tell, dry_run, processes)

@@ -359,7 +359,7 @@ async def test_the_command_names_the_view_whose_second_process_was_lost(
 ) -> None:
     await given_log(ledger, *DAY)
     monkeypatch.setattr(rebuilding, "_other_half", dying)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     settings = Settings.model_construct(ledger_db=str(ledger.pool.conninfo))
     why = "work_order_board was not rebuilt: its second process ended with -9"
     with pytest.raises(Unusable, match=why):

@@ -390,7 +390,8 @@ async def test_a_killed_import_is_completed_by_the_next(
     async with store.running():
         assert 0 < (await store.page(0, 1)).head < 11855
         result = await imported(REPAIRS, store, rejects)
-        assert result.added + result.already == (await store.page(0, 1)).head == 11855
+        # A transaction that the kill cut off leaves a hole in the positions.
+        assert result.added + result.already == len((await store.page(0, 20_000)).events) == 11855
         assert {name: len(s) for name, s in (await streams(store)).items()} == {
             name: s[-1].version for name, s in (await streams(store)).items()
         }

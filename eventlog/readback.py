@@ -53,16 +53,16 @@ async def _look(conn: AsyncConnection[Any], store: EventStore, bus: Client, js: 
         await asyncio.sleep(PASSED_ASKED_EVERY)
     published = await sql.rows(conn, _PUBLISHED, (after, upto, f"{context(store.source)}.%"))
     # A server that finds its last block damaged cuts the stream off there: places are given once more.
-    missing = {position for [position] in published} - await _there(
-        js, store.source, epoch, place if place < last else 0, last
-    )
-    if missing:
+    there = await _there(js, store.source, epoch, place if place < last else 0, last)
+    if missing := {position for [position] in published} - there.keys():
         # Read back once more before it counts: whatever took it may still be at work.
         log.warning("relay.vanished", source=store.source, messages=len(missing), first=min(missing))
         await provision_bus(js, ())
         await _publish_again(store, bus, missing)
     else:
-        await conn.execute(_READ_BACK, (upto, last, store.source, carrier))
+        # The relay may be ahead of what it has noted: that is for the next time, from where it stands.
+        ahead = min((place for position, place in there.items() if position > upto), default=last + 1)
+        await conn.execute(_READ_BACK, (upto, ahead - 1, store.source, carrier))
 
 
 async def _passed(js: JetStreamContext, source: str, place: int) -> bool:
@@ -77,14 +77,14 @@ async def _passed(js: JetStreamContext, source: str, place: int) -> bool:
     return True
 
 
-async def _there(js: JetStreamContext, source: str, epoch: str, after: int, last: int) -> set[int]:
-    """Positions of this store on the stream behind a place, at least up to another."""
+async def _there(js: JetStreamContext, source: str, epoch: str, after: int, last: int) -> dict[int, int]:
+    """Positions of this store on the stream behind a place, at least up to another, and where each stands."""
     consumer = readback_consumer(source, after + 1)
     assert consumer.name
     await _forget(js, consumer.name)
     await js.add_consumer(STREAM, config=consumer)
     subscription = await js.pull_subscribe_bind(consumer.name, STREAM)
-    clock, positions = asyncio.get_running_loop().time, set[int]()
+    clock, positions = asyncio.get_running_loop().time, dict[int, int]()
     try:
         while True:
             began = clock()
@@ -97,7 +97,7 @@ async def _there(js: JetStreamContext, source: str, epoch: str, after: int, last
                 with suppress(ForeignMessage):
                     arrival = from_message(message)
                     if (arrival.source, arrival.epoch) == (source, epoch):
-                        positions.add(arrival.event.pos)
+                        positions.setdefault(arrival.event.pos, message.metadata.sequence.stream)
             if messages[-1].metadata.sequence.stream >= last:
                 return positions
             await asyncio.sleep((clock() - began) * (1 - SHARE) / SHARE)

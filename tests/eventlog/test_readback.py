@@ -13,11 +13,12 @@ from nats.js import JetStreamContext
 from structlog.testing import capture_logs
 
 from eventlog import readback as readback_module
-from eventlog.bus import STREAM, connected, provision
+from eventlog import sql
+from eventlog.bus import KEPT, STREAM, connected, incarnation, provision
 from eventlog.policies import Policies, caused_by
 from eventlog.readback import read_back
 from eventlog.recorded import Recorded
-from eventlog.relay import relay
+from eventlog.relay import publish, relay
 from eventlog.store import EventStore
 from eventlog.supervise import supervise
 from events.workshop import WorkDispatched
@@ -25,6 +26,7 @@ from ops.bus_identities import identities
 from ops.nats import Nats
 from tests.eventlog.conftest import (
     DISPATCH,
+    arrivals,
     dispatch,
     eventually,
     in_background,
@@ -240,6 +242,27 @@ async def test_nothing_counts_as_read_back_before_the_policies_had_it(
                 await eventually(partial(settled, workshop))
     finally:
         readback_module._passed = passed
+
+
+async def test_what_was_published_before_the_relay_noted_it_has_not_vanished(
+    workshop: EventStore, nats_server: Nats, bus: Client, js: JetStreamContext
+) -> None:
+    """Given a relay that is two messages ahead of its cursor while somebody reads back."""
+    stream = await incarnation(js)
+    await workshop.relayed_into(stream, KEPT)
+    for n, team in enumerate(TEAMS, start=1):
+        await dispatch(workshop, f"order-{n}", team)
+    await publish(bus, await arrivals(workshop))
+
+    async def read_back_to(position: int) -> bool:
+        async with workshop.pool.connection() as conn:
+            return await sql.row(conn, "SELECT read_back FROM store") == (position,)
+
+    async with running(nats_server, workshop, read_back):
+        for position in (1, 3):
+            await workshop.set_relayed(stream, position)
+            await eventually(partial(read_back_to, position))
+    assert await on_stream(js) == [1, 2, 3]
 
 
 async def test_a_service_may_read_back_what_is_its_own(

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar, Union,
 
 import msgspec
 from msgspec.json import Decoder
-from pydantic import TypeAdapter
+from pydantic import AwareDatetime, BaseModel, TypeAdapter
 
 from eventlog.recorded import Recorded, decode, to_text
 from events import Event, Sealed, event_classes
@@ -185,12 +185,17 @@ def _key_alone(key: str) -> Any:
 
 @cache
 def _data(event: type[Event]) -> type[msgspec.Struct]:
-    times = [name for name, field in event.model_fields.items() if datetime in _parts(field.annotation)]
+    times = {
+        name: _TIMES[kind]
+        for name, field in event.model_fields.items()
+        for kind in _TIMES
+        if kind in _parts(field.annotation)
+    }
 
     def in_one_form(self: msgspec.Struct) -> None:
-        for name in times:
+        for name, time in times.items():
             if (at := getattr(self, name)) is not None:
-                setattr(self, name, to_text(_TIME.validate_python(at)))
+                setattr(self, name, to_text(time.validate_python(at)))
 
     fields: list[Any] = []
     for name, field in event.model_fields.items():
@@ -205,8 +210,13 @@ def _data(event: type[Event]) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"{event.__name__}Data", fields, namespace=namespace, kw_only=True, gc=False)
 
 
-_TIME = TypeAdapter(datetime)
+_TIMES: dict[Any, TypeAdapter[datetime]] = {
+    datetime: TypeAdapter(datetime),
+    AwareDatetime: TypeAdapter(AwareDatetime),
+}
 _INT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_CAREFULLY = Annotated[int, msgspec.Meta(ge=1, le=0)]
+"""Never fits: data with rules of their own are read by the event class."""
 _SEALED = TypedDict("_SEALED", dict.fromkeys(Sealed.model_fields, str))  # type: ignore[misc]
 
 
@@ -216,12 +226,14 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 def _strict(annotation: Any) -> Any:
     """The JSON of a field's type. TypeError for a type that no event had so far: add it here."""
-    plain = {str: str, bool: bool, NoneType: None, int: _INT, datetime: str, Sealed: _SEALED}
+    plain = {str: str, bool: bool, NoneType: None, int: _INT, Sealed: _SEALED, **dict.fromkeys(_TIMES, str)}
     if annotation in plain:
         return plain[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _CAREFULLY
     if origin is tuple and arguments[1:] == (...,):
         return list[_strict(arguments[0])]  # type: ignore[misc]
     if origin is dict:

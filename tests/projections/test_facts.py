@@ -48,7 +48,11 @@ def test_both_agree_about_a_stored_event_of_every_type_and_version(type: str) ->
     assert EVERY.read(canonical(newer)) == EVERY.read(body) != None  # noqa: E711
 
 
-@pytest.mark.parametrize("type", sorted(event_classes()))
+CAREFULLY = {"customer_care.rulebook_published.v1", "customer_care.calendar_published.v1"}
+"""Their data have rules of their own, which the event class checks; no view reads them."""
+
+
+@pytest.mark.parametrize("type", sorted(event_classes().keys() - CAREFULLY))
 def test_todays_events_are_read_the_fast_way(type: str) -> None:
     """Otherwise all of the above would compare the careful way with itself."""
     assert isinstance(EVERY._facts.decode(SAMPLES[type]), Fact)

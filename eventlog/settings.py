@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="BAYLEDGER_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BAYLEDGER_", env_ignore_empty=True, extra="ignore")
 
     nats_url: str = Field(
         description="Address of the NATS server, with its user and the file of that user's seed:"
@@ -29,4 +29,8 @@ class Settings(BaseSettings):
     feed_token: Path | None = Field(
         None,
         description="File with a token that may read the feeds; without it the embedded issuer makes one",
+    )
+    notifications: Path | None = Field(
+        None,
+        description="TOML file with the webhooks and mailboxes that hear of escalations",
     )

@@ -221,6 +221,17 @@ class EventStore:
             stored = await sql.rows(conn, self._select, (name,))
         return [decode(state) for _stream, _version, _type, state, _position in stored]
 
+    async def streams_begun(
+        self, by: type[Event], site: str, since: datetime, until: datetime, limit: int
+    ) -> list[str]:
+        """Streams of a site whose first event, of this type, was recorded in a period, the oldest first.
+
+        Reads the whole table: for people who ask now and then, not for what happens with every command.
+        """
+        async with self._connection() as conn:
+            found = await sql.rows(conn, _BEGUN, (by.type, site, since, until, limit))
+        return [stream for [stream] in found]
+
     async def page(self, after: int, limit: int) -> FeedPage:
         """The store's events behind a position, in commit order: what the relay publishes and the feed shows.
 
@@ -331,6 +342,12 @@ UPDATE store SET carrier = %(carrier)s, read_back_place = 0, (relayed, read_back
             < clock_timestamp() - %(kept)s
         ORDER BY notification_id DESC LIMIT 1) AS too_old)
 WHERE source = %(source)s AND carrier IS DISTINCT FROM %(carrier)s
+"""
+_BEGUN = """
+SELECT originator_id FROM events
+WHERE topic = %s AND originator_version = 1 AND convert_from(state, 'UTF8')::json ->> 'site' = %s
+    AND (convert_from(state, 'UTF8')::json ->> 'recorded_at')::timestamptz BETWEEN %s AND %s
+ORDER BY notification_id LIMIT %s
 """
 _RELAYED = """
 WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))

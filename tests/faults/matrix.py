@@ -11,7 +11,18 @@ from tests.soak import Soak
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
-LOG = ("store", "relay", "readback", "bus", "ledger", "follow", "checkpoints", "policies", "supervise")
+LOG = (
+    "store",
+    "relay",
+    "readback",
+    "bus",
+    "ledger",
+    "follow",
+    "checkpoints",
+    "policies",
+    "timers",
+    "supervise",
+)
 INJECTED = re.compile(r"Injected: (?P<injected>.*) Expected: (?P<expected>.*)")
 CONTROL = "The control"
 

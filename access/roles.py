@@ -43,6 +43,15 @@ class Action(StrEnum):
     COMPLAINT_RAISE = "complaint.raise"
     COMPLAINT_CONTACT = "complaint.contact"
     COMPLAINT_RESOLVE = "complaint.resolve"
+    COMPLAINT_FOLLOW = "complaint.follow"
+    """What care does so that a complaint moves: hand it over, call back, archive …"""
+    COMPLAINT_ANSWER = "complaint.answer"
+    """What who is responsible does: cause, plan, telling the customer, result."""
+    COMPLAINT_DECIDE = "complaint.decide"
+    """Signing off, and deciding appeals."""
+    COMPLAINT_BLAME = "complaint.blame"
+    COMPLAINT_APPEAL = "complaint.appeal"
+    RULES_PUBLISH = "rules.publish"
     BOARD_READ = "board.read"
     WORK_ORDER_READ = "work_order.read"
     VEHICLE_READ = "vehicle.read"
@@ -71,7 +80,19 @@ _WORKSHOP = frozenset(
         Action.WORK_ORDER_REWORK,
     }
 )
-_COMPLAINTS = frozenset({Action.COMPLAINT_RAISE, Action.COMPLAINT_CONTACT, Action.COMPLAINT_RESOLVE})
+_COMPLAINTS = frozenset(
+    {
+        Action.COMPLAINT_RAISE,
+        Action.COMPLAINT_CONTACT,
+        Action.COMPLAINT_ANSWER,
+        Action.COMPLAINT_RESOLVE,
+        Action.COMPLAINT_BLAME,
+        Action.COMPLAINT_APPEAL,
+    }
+)
+_CARE = frozenset(
+    {Action.COMPLAINT_RAISE, Action.COMPLAINT_CONTACT, Action.COMPLAINT_FOLLOW, Action.COMPLAINT_APPEAL}
+)
 
 MAY: Mapping[Role, frozenset[Action]] = MappingProxyType(
     {
@@ -79,25 +100,58 @@ MAY: Mapping[Role, frozenset[Action]] = MappingProxyType(
         Role.ADVISOR: _RECEPTION
         | _READS
         | _PEOPLE
-        | {Action.WORK_ORDER_DISPATCH, Action.WORK_ORDER_ADD_REPAIR, Action.COMPLAINT_RAISE},
-        Role.ASSISTANT: _CARS | {Action.VISIT_RECEIVE, Action.COMPLAINT_RAISE, Action.PERSONAL_DATA_SEE},
+        | {
+            Action.WORK_ORDER_DISPATCH,
+            Action.WORK_ORDER_ADD_REPAIR,
+            Action.COMPLAINT_RAISE,
+            Action.COMPLAINT_APPEAL,
+        },
+        Role.ASSISTANT: _CARS
+        | {
+            Action.VISIT_RECEIVE,
+            Action.COMPLAINT_RAISE,
+            Action.COMPLAINT_APPEAL,
+            Action.PERSONAL_DATA_SEE,
+        },
         # Whoever completes a repair does not inspect it.
         Role.WORKSHOP_SUPERVISOR: _CARS
-        | {Action.PERSONAL_DATA_SEE}
+        | {Action.PERSONAL_DATA_SEE, Action.COMPLAINT_APPEAL}
         | (_WORKSHOP - {Action.WORK_ORDER_INSPECT}),
         Role.TECHNICIAN: _CARS
-        | {Action.PERSONAL_DATA_SEE, Action.WORK_ORDER_ADD_REPAIR, Action.WORK_ORDER_COMPLETE},
+        | {
+            Action.PERSONAL_DATA_SEE,
+            Action.WORK_ORDER_ADD_REPAIR,
+            Action.WORK_ORDER_COMPLETE,
+            Action.COMPLAINT_APPEAL,
+        },
         Role.INSPECTOR: _CARS
-        | {Action.PERSONAL_DATA_SEE, Action.WORK_ORDER_INSPECT, Action.WORK_ORDER_REWORK},
-        Role.PARTS_CLERK: _CARS,
-        Role.CASHIER: _CARS | {Action.PERSONAL_DATA_SEE, Action.VISIT_DELIVER},
-        Role.CLAIMS_CLERK: _CARS | {Action.PERSONAL_DATA_SEE},
-        Role.CARE_AGENT: _READS | _PEOPLE | {Action.COMPLAINT_RAISE, Action.COMPLAINT_CONTACT},
-        Role.CARE_MANAGER: _READS | _PEOPLE | _COMPLAINTS | {Action.SUBJECT_ERASE},
+        | {
+            Action.PERSONAL_DATA_SEE,
+            Action.WORK_ORDER_INSPECT,
+            Action.WORK_ORDER_REWORK,
+            Action.COMPLAINT_APPEAL,
+        },
+        Role.PARTS_CLERK: _CARS | {Action.COMPLAINT_APPEAL},
+        Role.CASHIER: _CARS | {Action.PERSONAL_DATA_SEE, Action.VISIT_DELIVER, Action.COMPLAINT_APPEAL},
+        Role.CLAIMS_CLERK: _CARS | {Action.PERSONAL_DATA_SEE, Action.COMPLAINT_APPEAL},
+        Role.CARE_AGENT: _READS | _PEOPLE | _CARE,
+        # The department that owns the rules for complaints publishes them (X-14).
+        Role.CARE_MANAGER: _READS
+        | _PEOPLE
+        | _COMPLAINTS
+        | _CARE
+        | {Action.SUBJECT_ERASE, Action.RULES_PUBLISH},
         Role.DEPARTMENT_MANAGER: _READS | _PEOPLE | _RECEPTION | _WORKSHOP | _COMPLAINTS,
         Role.GENERAL_MANAGER: _READS
         | _PEOPLE
-        | {Action.COMPLAINT_RESOLVE, Action.STATUS_READ, Action.SUBJECT_ERASE},
+        | {
+            Action.COMPLAINT_ANSWER,
+            Action.COMPLAINT_RESOLVE,
+            Action.COMPLAINT_DECIDE,
+            Action.RULES_PUBLISH,
+            Action.STATUS_READ,
+            Action.SUBJECT_ERASE,
+        },
         Role.REGION_AUDITOR: _READS,
         Role.GROUP_AUDITOR: frozenset({Action.LOG_READ, Action.STATUS_READ}),
         Role.CUSTOMER: frozenset(),

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -126,7 +127,7 @@ class _Headers(BaseModel):
     )
 
 
-_HEADERS: list[dict[str, Any]] = [
+HEADERS: list[dict[str, Any]] = [
     {"name": name, "in": "header", "required": False, "schema": schema}
     for name, schema in _Headers.model_json_schema()["properties"].items()
 ]
@@ -182,16 +183,17 @@ class CommandRouter(APIRouter):
     def command(self, path: str, **given: Any) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declares the route of a command, whose Caller is declared with `commanding`."""
         return self.post(
-            path, status_code=201, response_model=Answer, openapi_extra={"parameters": _HEADERS}, **given
+            path, status_code=201, response_model=Answer, openapi_extra={"parameters": HEADERS}, **given
         )
 
 
 def commanding(action: Action) -> Dependency:
     """Declares what a command needs, and yields its Caller."""
-    return needs(action, _caller_of_good_body)
+    return needs(action, caller_of)
 
 
-async def _caller_of_good_body(request: Request, principal: Principal) -> Caller:
+async def caller_of(request: Request, principal: Principal) -> Caller:
+    """Who gives the command of a request. Raises the problem of a body or header that nobody can mean."""
     # What is no JSON at all is refused where the body is validated.
     with suppress(ValueError, RecursionError):
         try:
@@ -214,7 +216,7 @@ async def _caller(request: Request, principal: Principal) -> Caller:
     said = f"{request.method} {request.scope['path']}\n".encode() + await request.body()
     return Caller(
         principal=principal,
-        command_id=f"{principal.actor}/{headers.key or uuid.uuid4()}",
+        command_id=f"{quote(principal.actor, safe='')}/{headers.key or uuid.uuid4()}",
         fingerprint=keyring.fingerprint(said),
         expected_version=_version(headers.if_match),
         traceparent=headers.traceparent if TRACEPARENT.fullmatch(headers.traceparent or "") else None,

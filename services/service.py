@@ -29,6 +29,7 @@ from eventlog.relay import relay
 from eventlog.settings import Settings
 from eventlog.store import EventStore, Unavailable, UnknownStream
 from eventlog.supervise import supervise
+from eventlog.timers import Timers
 from services.commands_over_http import (
     Body,
     Caller,
@@ -57,6 +58,7 @@ def create_service(
     keyring: Keyring,
     keys: AsyncConnectionPool[AsyncConnection[Any]],
     routers: Sequence[APIRouter],
+    timers: Timers | None = None,
 ) -> FastAPI:
     """A service that answers commands as soon as its own database does, with or without the bus."""
 
@@ -75,6 +77,8 @@ def create_service(
                     supervise(f"{store.source}.policies", partial(policies.run, settings.nats_url))
                 ),
             ]
+            if timers:
+                tasks.append(asyncio.create_task(supervise(f"{store.source}.timers", timers.run)))
             try:
                 yield
             finally:
@@ -94,7 +98,7 @@ def create_service(
     app.state.keyring = keyring
     install(app)
     install_command_errors(app)
-    for router in [*routers, parked_api(store, policies), feed_api(store), health_api(store)]:
+    for router in [*routers, parked_api(store, policies), feed_api(store), health_api(store, timers)]:
         app.include_router(router)
     return app
 
@@ -166,7 +170,7 @@ def feed_api(store: EventStore) -> APIRouter:
     return router
 
 
-def health_api(store: EventStore) -> APIRouter:
+def health_api(store: EventStore, timers: Timers | None = None) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", dependencies=[public])
@@ -196,6 +200,11 @@ def health_api(store: EventStore) -> APIRouter:
         page = await store.page(2**62, 1)
         head.labels(store.source).set(page.head)
         relayed.labels(store.source).set(await store.relayed())
+        if timers:
+            failing = Gauge(
+                "bayledger_timers_failing", "Timers that have rung in vain", ["source"], registry=registry
+            )
+            failing.labels(store.source).set(await timers.failing())
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
     return router

@@ -17,6 +17,7 @@ CHANGES = {
     for action in Action
     if action.split(".")[0] in {"visit", "work_order", "complaint", "subject"}
     and not action.endswith(".read")
+    and action != Action.COMPLAINT_APPEAL  # whoever may be held responsible may object
 }
 
 

@@ -72,6 +72,8 @@ def _refusals(operation: dict[str, Any], path: str) -> set[int]:
         refusals |= {401, 403, 429, 507}
     if "{" in path:
         refusals.add(404)
+    if "{link}" in path:
+        refusals |= {410, 507}
     if "parameters" in operation or "requestBody" in operation:
         refusals.add(422)
     if "requestBody" in operation:

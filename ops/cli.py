@@ -241,7 +241,7 @@ def export(
 
 @app.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="XES, CSV or JSON lines; may be gzipped.")],
+    file: Annotated[Path, typer.Argument(help="XES, CSV, JSON or JSON lines; may be gzipped.")],
     mapping: Annotated[Path, typer.Option(help="TOML file that says what the rows mean.")],
     site: Annotated[str, typer.Option(help="The site the history belongs to.")],
     rejects: Annotated[Path | None, typer.Option(help="File for rows that cannot be mapped.")] = None,
@@ -252,7 +252,7 @@ def import_(
     from dataclasses import asdict
 
     from ops.importing import import_history, load_mapping
-    from ops.reports import store_of
+    from ops.reports import keyring_of, store_of
 
     _must_be_a_site(site)
     rejects = rejects or file.with_name(file.name + ".rejects.jsonl")
@@ -260,13 +260,14 @@ def import_(
     settings = read(data)
 
     async def run() -> Any:
-        async with store_of(settings, rules.service) as store:
+        async with store_of(settings, rules.service) as store, keyring_of(settings) as keyring:
             with _progress("bytes") as bar:
                 task = bar.add_task(file.name, total=None)
                 return await import_history(
                     file,
                     rules,
                     store,
+                    keyring,
                     site=site,
                     rejects=rejects,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -276,7 +277,11 @@ def import_(
     if as_json:
         print(json.dumps(imported))
     else:
-        print(", ".join(f"{value} {name}" for name, value in imported.items()))
+        counts = ("cases", "events", "added", "already", "rejected")
+        print(", ".join(f"{imported[name]} {name}" for name in counts))
+        print(f"digest {imported['digest']}")
+        for state, events in imported["unknown"].items():
+            print(f"the mapping gives no meaning to the state {state!r} of {events} events")
         if imported["rejected"]:
             print(f"rejected rows with their reasons are in {rejects}")
 

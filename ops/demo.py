@@ -48,6 +48,16 @@ NARRATIVES = (
     "The noise is still there after the repair.",
     "报价和结算不一样，请解释。",
 )
+CAUSES = (
+    "交接时没有说明等待时间 nobody said how long it would take",
+    "试车路程太短 the test drive was too short",
+    "增项没有写进结算单 an added repair was missing on the bill",
+)
+PLANS = (
+    "致歉并免费复检 apologise and check again free of charge",
+    "重新打印结算单并逐项解释 explain the bill line by line",
+)
+RESULTS = ("客户满意 the customer is content", "已复检，异响消除 checked again, the noise is gone")
 OPEN_AT_ONCE = 9
 """Vehicles in one shop: more would not fit on a screen."""
 
@@ -175,14 +185,31 @@ class Shop:
                 "work_order_id": visit_id,
             },
         )
-        complaint = f"/customer-care/v1/complaints/{raised['id']}"
-        for outcome in r.choice((("reached",), ("not_reached", "reached"))):
-            await self._later(10, 40)
-            attempt = {"channel": "phone", "outcome": outcome}
-            await self._command(Role.CARE_AGENT, f"{complaint}/contact", attempt)
-        await self._later(20, 60)
+        await self._settle(f"/customer-care/v1/complaints/{raised['id']}")
+
+    async def _settle(self, complaint: str) -> None:
+        """From the form on the manager's desk to the archive; some customers object and begin anew."""
+        r = self._random
+        care, manager = Role.CARE_AGENT, Role.DEPARTMENT_MANAGER
+        reached = ({"outcome": "not_reached"}, {"outcome": "reached"})[r.randint(0, 1) :]
         resolution = {"resolution": r.choice(("explained", "apology", "repaired_again", "goodwill"))}
-        await self._command(Role.CARE_MANAGER, f"{complaint}/resolve", resolution)
+        outcome = r.choices(("accepted", "objecting"), (5, 1))[0]
+        steps: list[tuple[Role, str, dict[str, Any]]] = [
+            (care, "hand-over", {}),
+            *((care, "contact", attempt) for attempt in reached),
+            (manager, "cause", {"cause": r.choice(CAUSES)}),
+            (manager, "plan", {"plan": r.choice(PLANS)}),
+            (manager, "tell", {}),
+            (manager, "carry-out", {}),
+            (manager, "resolve", resolution),
+            (manager, "return", {"result": r.choice(RESULTS)}),
+            (care, "call-back", {"outcome": outcome}),
+            (Role.GENERAL_MANAGER, "sign-off", {}),
+            (care, "archive", {}),
+        ]
+        for role, step, body in steps:
+            await self._later(8, 30)
+            await self._command(role, f"{complaint}/{step}", body)
 
     async def _open_cards(self) -> list[dict[str, Any]]:
         address = f"{self._address}/v1/sites/{self._site}/board"

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from access.issuer import Issuer
+from access.keyring import Keyring
 from access.roles import Role
 from eventlog.settings import Settings
 from eventlog.store import EventStore
@@ -23,6 +24,7 @@ from projections.projection import Projection
 from projections.rebuild import Progress, RebuildFailed, Rebuilt, rebuild
 from projections.status import status
 from projections.views import live_build
+from services.service import open_keyring
 
 
 @asynccontextmanager
@@ -43,6 +45,17 @@ async def store_of(settings: Settings, service: str) -> AsyncIterator[EventStore
         raise Unusable(f"there is no service {service}: choose one of {', '.join(addresses)}")
     async with EventStore(service, addresses[service]).running() as store:
         yield store
+
+
+@asynccontextmanager
+async def keyring_of(settings: Settings) -> AsyncIterator[Keyring]:
+    """The keys of people. Opens without waiting for them: only what is sealed or read needs them."""
+    keyring, pool = open_keyring(settings)
+    await pool.open(wait=False)
+    try:
+        yield keyring
+    finally:
+        await pool.close()
 
 
 async def status_of(settings: Settings) -> dict[str, Any]:

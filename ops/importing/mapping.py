@@ -3,8 +3,9 @@
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping as Values
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
@@ -46,8 +47,13 @@ class Fact:
     case: str
     """The id of its case here."""
     event: Event
+    """But for what is sealed in it."""
     occurred_at: datetime
     order: tuple[tuple[int, float, str], ...]
+    personal: Values[str, str] = field(default_factory=dict)
+    """What is to be sealed, by field."""
+    unknown: str | None = None
+    """The state of the case, if nobody has said what it means here."""
 
 
 class Part(BaseModel):
@@ -55,10 +61,37 @@ class Part(BaseModel):
 
 
 class Column(Part):
-    """A field's value is in a column, as it is or by a table of values. An empty one leaves the field out."""
+    """A field's value is in a column, as it is or by a table of values. An empty one leaves the field out.
+
+    With a `separator` it is several values out of `among`, which may contain the separator themselves.
+    """
 
     column: str
     values: dict[str, Any] | None = None
+    separator: str | None = Field(None, min_length=1)
+    among: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way_to_read_it(self) -> Self:
+        if bool(self.separator) != bool(self.among) or (self.separator and self.values):
+            raise ValueError("`separator` and `among` go together, and without `values`")
+        return self
+
+    def read(self, text: str) -> Any:
+        if self.values is not None:
+            if text not in self.values:
+                raise Unmapped(f"the mapping does not know {self.column!r} = {text!r}")
+            return self.values[text]
+        return tuple(self._split(text, self.separator)) if self.separator else text
+
+    def _split(self, text: str, separator: str) -> Iterator[str]:
+        at, closed = 0, text + separator
+        while at < len(closed):
+            known = [part for part in self.among if closed.startswith(part + separator, at)]
+            if not known:
+                raise Unmapped(f"the mapping does not know what {self.column!r} goes on with: {text[at:]!r}")
+            yield (longest := max(known, key=len))
+            at += len(longest + separator)
 
 
 class Becomes(Part):
@@ -89,6 +122,7 @@ class Case(Part):
     id_field: str
     stream_prefix: str
     first: str
+    """The event it begins with."""
     order: tuple[str, ...] = ()
     """Columns that put the rows of a case in order. Rows they leave equal stay in the order of the file, as
     do all rows if there are no such columns."""
@@ -101,12 +135,21 @@ class Case(Part):
         return id
 
 
+class YearsBefore(Part):
+    """More than so many years before the year in this column, nothing can have happened."""
+
+    column: str
+    years: int = Field(ge=0)
+
+
 class Time(Part):
-    """When it happened. A time that does not say its zone is in `zone`."""
+    """When it happened. A time that does not say its zone is in `zone`; an impossible one is rejected."""
 
     column: str
     format: str = "iso"
     zone: ZoneInfo | None = None
+    earliest: date | None = None
+    earliest_by: YearsBefore | None = None
 
     @field_validator("format")
     @classmethod
@@ -128,10 +171,22 @@ class Time(Part):
 
 
 class Activity(Part):
-    """What happened: these columns, joined."""
+    """What happened, or the state it led to: these columns, joined. Without columns it is ""."""
 
-    columns: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[str, ...]
     separator: str = "+"
+
+
+class States(Part):
+    """For a source that tells the states of a case: its first row is one event, every later row another.
+
+    Both take the state as the source calls it in their field `state`, and what it is here in `meaning`. A
+    state that `meanings` does not list is kept without a meaning, and the import names it.
+    """
+
+    first: Becomes
+    later: Becomes
+    meanings: dict[str, str] = {}
 
 
 class Mapping(Part):
@@ -151,23 +206,32 @@ class Mapping(Part):
             Annotated[Becomes, Tag("event")] | Annotated[Choice, Tag("choice")],
             Discriminator(lambda it: "choice" if isinstance(it, dict) and "by" in it else "event"),
         ],
-    ]
+    ] = {}
+    states: States | None = None
 
     @model_validator(mode="after")
     def _speaks_our_language(self) -> Self:
+        if bool(self.activities) == bool(self.states):
+            raise ValueError("needs either `activities` or `states`")
         for activity, becomes in self._all():
             try:
                 self._check(becomes)
             except ValueError as why:
                 raise ValueError(f"{activity!r}: {why}") from None
-        if self.case.first not in {becomes.event for _, becomes in self._all()}:
+        begins = [self.states.first] if self.states else [becomes for _, becomes in self._all()]
+        if self.case.first not in {becomes.event for becomes in begins}:
             raise ValueError(f"no activity is the first event of a case, {self.case.first!r}")
+        if self.states and not self.activity.columns:
+            raise ValueError("no column tells the state")
         return self
 
     def _all(self) -> Iterator[tuple[str, Becomes]]:
         for activity, meaning in self.activities.items():
             for becomes in meaning.when.values() if isinstance(meaning, Choice) else [meaning]:
                 yield activity, becomes
+        if self.states:
+            yield "first", self.states.first
+            yield "later", self.states.later
 
     def _check(self, becomes: Becomes) -> None:
         event_class = event_classes().get(becomes.event)
@@ -175,26 +239,43 @@ class Mapping(Part):
             raise ValueError(f"there is no event {becomes.event!r}")
         if not becomes.event.startswith(f"{self.service}."):
             raise ValueError(f"{becomes.event!r} is not an event of {self.service}")
-        given = becomes.fields.keys() | {self.case.id_field}
-        for name, field in event_class.model_fields.items():
-            if field.is_required() and name not in given:
+        given = (
+            becomes.fields.keys() | {self.case.id_field} | ({"state", "meaning"} if self.states else set())
+        )
+        for name, info in event_class.model_fields.items():
+            if info.is_required() and name not in given:
                 raise ValueError(f"{becomes.event!r} needs its field {name!r}")
         for name in given:
             if name not in event_class.model_fields:
                 raise ValueError(f"{becomes.event!r} has no field {name!r}")
         for name, spec in becomes.fields.items():
-            kind: Any = event_class.model_fields[name].annotation
-            if kind is Sealed or Sealed in get_args(kind):
-                raise ValueError(f"{name!r} is personal data, which is not imported")
-            constants = list((spec.values or {}).values()) if isinstance(spec, Column) else [spec]
-            for constant in constants:
-                try:
-                    TypeAdapter(kind).validate_python(constant)
-                except ValidationError as why:
-                    raise ValueError(f"{constant!r} is no {name!r}: {why.errors()[0]['msg']}") from None
+            if _is_sealed(event_class, name):
+                if not self._may_seal(event_class, spec):
+                    raise ValueError(f"{name!r} is personal data, which is not imported")
+            elif isinstance(spec, Column):
+                _must_fit(event_class, name, *(spec.values or {}).values())
+            else:
+                _must_fit(event_class, name, spec)
+        if self.states:
+            _must_fit(event_class, "meaning", *self.states.meanings.values())
+
+    def _may_seal(self, event_class: type[Event], spec: Any) -> bool:
+        """What somebody said may be sealed under a key of its own, if the event that begins the case need not
+        say who it was. Who somebody is stays out."""
+        customer = event_class.model_fields.get("customer")
+        begins = event_class.type == self.case.first and customer is not None and not customer.is_required()
+        return begins and isinstance(spec, Column) and spec.values is None and not spec.among
+
+    def first(self, fact: Fact, row: Row) -> Fact:
+        """The fact that a row is, being the first of its case. Raises Unmapped."""
+        assert self.states
+        return self._fact(fact.row, fact.case, fact.occurred_at, fact.order, self.states.first, row)
 
     def fact(self, number: int, row: Row) -> Fact:
-        """The one fact that a row is. Raises Unmapped: nothing is guessed."""
+        """The one fact that a row is; with `states`, if it is not the first of its case.
+
+        Raises Unmapped: nothing is guessed.
+        """
         if row.broken:
             raise Unmapped(row.broken)
         case = self._needed(row, self.case.column)
@@ -202,27 +283,61 @@ class Mapping(Part):
             raise Unmapped(f"the case id is longer than {LONGEST_CASE} characters")
         id = self.case.id.replace("{source}", self.source).replace("{case}", _plain(case))
         at = self.time.read(self._needed(row, self.time.column))
-        becomes = self._meaning(row)
+        self._must_be_possible(row, at)
+        becomes = self.states.later if self.states else self._becomes(row)
+        order = tuple(
+            (0, at.timestamp(), "") if column == self.time.column else _rank(self._needed(row, column))
+            for column in self.case.order
+        )
+        return self._fact(number, id, at, order, becomes, row)
+
+    def _fact(
+        self,
+        number: int,
+        id: str,
+        at: datetime,
+        order: tuple[tuple[int, float, str], ...],
+        becomes: Becomes,
+        row: Row,
+    ) -> Fact:
         event_class = event_classes()[becomes.event]
         data: dict[str, Any] = {self.case.id_field: id}
+        personal: dict[str, str] = {}
+        if self.states:
+            state = self._state(row)
+            data |= {"state": state, "meaning": self.states.meanings.get(state)}
         for name, spec in becomes.fields.items():
             value = self._field(row, spec) if isinstance(spec, Column) else spec
             kind = event_class.model_fields[name].annotation
             if isinstance(value, str) and (kind is datetime or datetime in get_args(kind)):
                 value = self.time.read(value)
             if value is not None:
-                data[name] = value
+                (personal if _is_sealed(event_class, name) else data)[name] = value
         try:
             event = event_class.model_validate(data)
         except ValidationError as why:
             raise Unmapped(f"{becomes.event} does not take this row: {_sentence(why)}") from None
-        order = tuple(
-            (0, at.timestamp(), "") if column == self.time.column else _rank(self._needed(row, column))
-            for column in self.case.order
-        )
-        return Fact(number, id, event, at, order)
+        unknown = data["state"] if self.states and data["meaning"] is None else None
+        return Fact(number, id, event, at, order, personal, unknown)
 
-    def _meaning(self, row: Row) -> Becomes:
+    def _must_be_possible(self, row: Row, at: datetime) -> None:
+        day = at.astimezone(self.time.zone or UTC).date()
+        if self.time.earliest and day < self.time.earliest:
+            raise Unmapped(f"{day} is before {self.time.earliest}, the earliest possible day")
+        if by := self.time.earliest_by:
+            year = self._needed(row, by.column)
+            if re.fullmatch("[0-9]{4}", year) is None:
+                raise Unmapped(f"{year!r} in {by.column!r} is no year")
+            if day.year < (earliest := int(year) - by.years):
+                raise Unmapped(f"{day} is before {earliest}, the earliest possible by its {by.column!r}")
+
+    def _state(self, row: Row) -> str:
+        present = [value for column in self.activity.columns if (value := self._value(row, column))]
+        if not present:
+            raise Unmapped("it tells no state")
+        return self.activity.separator.join(present)
+
+    def _becomes(self, row: Row) -> Becomes:
         columns = self.activity.columns
         activity = self.activity.separator.join(self._value(row, column) or "" for column in columns)
         meaning = self.activities.get(activity)
@@ -237,11 +352,7 @@ class Mapping(Part):
 
     def _field(self, row: Row, spec: Column) -> Any:
         value = self._value(row, spec.column)
-        if value is None or spec.values is None:
-            return value
-        if value not in spec.values:
-            raise Unmapped(f"the mapping does not know {spec.column!r} = {value!r}")
-        return spec.values[value]
+        return None if value is None else spec.read(value)
 
     def _needed(self, row: Row, column: str) -> str:
         value = self._value(row, column)
@@ -262,6 +373,7 @@ class Mapping(Part):
         fields = [spec for _, becomes in self._all() for spec in becomes.fields.values()]
         return {
             *(self.case.column, *self.case.order, self.time.column, *self.activity.columns),
+            *((self.time.earliest_by.column,) if self.time.earliest_by else ()),
             *(spec.column for spec in fields if isinstance(spec, Column)),
             *(meaning.by for meaning in self.activities.values() if isinstance(meaning, Choice)),
         }
@@ -284,6 +396,20 @@ def _sentence(why: ValidationError) -> str:
     place = ".".join(map(str, first["loc"]))
     what = first["msg"].removeprefix("Value error, ")
     return f"{place}: {what}" if place else what
+
+
+def _is_sealed(event_class: type[Event], field: str) -> bool:
+    kind = event_class.model_fields[field].annotation
+    return kind is Sealed or Sealed in get_args(kind)
+
+
+def _must_fit(event_class: type[Event], field: str, *constants: Any) -> None:
+    kind: Any = event_class.model_fields[field].annotation
+    for constant in constants:
+        try:
+            TypeAdapter(kind).validate_python(constant)
+        except ValidationError as why:
+            raise ValueError(f"{constant!r} is no {field!r}: {why.errors()[0]['msg']}") from None
 
 
 def _plain(case: str) -> str:

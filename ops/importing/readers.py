@@ -1,9 +1,10 @@
-"""Files of other systems, read row by row in the order they have: XES, CSV, JSON lines, gzipped or not."""
+"""Files of other systems, row by row in the order they have: XES, CSV, JSON, JSON lines, gzipped or not."""
 
 import csv
 import gzip
 import io
 import json
+import re
 import sys
 import zlib
 from collections.abc import Collection, Iterator
@@ -21,8 +22,13 @@ Bytes = io.BufferedReader | gzip.GzipFile
 
 LONGEST = 1 << 20
 """Of one line or XML tag: more is no row but an accident or an attack."""
+LONGEST_ARRAY = 1 << 26
+"""Characters of a JSON array, which is held in memory."""
 DEEPEST = 64
 """Elements within elements of an XES file."""
+
+
+_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 
 
 class Unreadable(Unusable):
@@ -51,7 +57,7 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["xes", "csv", "jsonl"]
+    format: Literal["xes", "csv", "json", "jsonl"]
     encoding: Annotated[str, AfterValidator(_of_text)] = "utf-8-sig"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
 
@@ -85,6 +91,8 @@ def rows(raw: io.BufferedReader, layout: Layout, needed: Collection[str]) -> Ite
             return _xes(source)
         case "csv":
             return _csv(source, layout, needed)
+        case "json":
+            return _json(source, layout)
         case "jsonl":
             return _jsonl(source, layout)
 
@@ -121,21 +129,46 @@ def _csv(source: Bytes, layout: Layout, needed: Collection[str]) -> Iterator[Row
             yield Row(line, dict(zip(heading, cells, strict=False)), broken)
 
 
+def _json(source: Bytes, layout: Layout) -> Iterator[Row]:
+    """The objects of one JSON array, which is read whole; JSON lines are for what is longer."""
+    decoded = io.TextIOWrapper(source, layout.encoding)
+    text = decoded.read(LONGEST_ARRAY + 1)
+    if len(text) > LONGEST_ARRAY:
+        raise Unreadable(f"it is a JSON array of more than {LONGEST_ARRAY} characters: make it JSON lines")
+    at, line, expected = 0, 1, "["
+    while between := re.compile(rf"\s*{re.escape(expected)}\s*").match(text, at):
+        begins = between.end()
+        line += text.count("\n", at, begins)
+        try:
+            found, at = _JSON.raw_decode(text, begins)
+        except (ValueError, RecursionError):
+            raise Unreadable(f"what begins in line {line} is no JSON") from None
+        is_row = isinstance(found, dict)
+        yield Row(line, _values(found) if is_row else {}, None if is_row else "it is no JSON object")
+        line += text.count("\n", begins, at)
+        expected = ","
+    if expected == "[" or text[at:].strip() != "]":
+        raise Unreadable(f"it is no JSON array: see line {line}")
+
+
 def _jsonl(source: Bytes, layout: Layout) -> Iterator[Row]:
     for number, line in enumerate(_lines(source, layout), start=1):
         if not line.strip():
             continue
         try:
-            found = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+            found = _JSON.decode(line)
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict):
-            values = {name: _text(value) for name, value in found.items() if value is not None}
-            yield Row(number, values)
+            yield Row(number, _values(found))
         elif number == 1:
             raise Unreadable("its first line is no JSON object")
         else:
             yield Row(number, {}, "the line is no JSON object")
+
+
+def _values(found: dict[str, object]) -> dict[str, str]:
+    return {name: _text(value) for name, value in found.items() if value is not None}
 
 
 def _text(value: object) -> str:

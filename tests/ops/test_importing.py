@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -57,8 +58,10 @@ def silent(done: int, total: int) -> None:
 async def imported(
     file: Path, store: EventStore, rejects: Path, mapping: Mapping | None = None, site: str = SITE
 ) -> Imported:
+    """What came of it, but for the digest, which has a test of its own."""
     mapping = mapping or load_mapping(REPAIR_MAPPING)
-    return await import_history(file, mapping, store, site=site, rejects=rejects, progress=silent)
+    result = await import_history(file, mapping, store, site=site, rejects=rejects, progress=silent)
+    return replace(result, digest="")
 
 
 async def held(store: EventStore) -> int:
@@ -133,7 +136,9 @@ async def test_a_history_is_here_as_it_was_there(store: EventStore, rejects: Pat
         rejects=rejects,
         progress=lambda done, total: steps.append((done, total)),
     )
-    assert result == Imported(cases=1104, events=11855, added=11855, already=0, rejected=0)
+    assert replace(result, digest="") == Imported(
+        cases=1104, events=11855, added=11855, already=0, rejected=0
+    )
     assert rejected(rejects) == []
     assert steps == sorted(steps)
     assert steps[-1] == (2 * REPAIRS.stat().st_size,) * 2
@@ -584,7 +589,7 @@ def test_a_row_keeps_its_line_and_nested_attributes_stay_out(tmp_path: Path) -> 
         ('kind = "simple"', 'kind = "easy"', "'easy' is no 'kind': Input should be 'simple' or 'complex'"),
         ('id_field = "work_order_id"', 'id_field = "visit_id"', "needs its field 'work_order_id'"),
         ("{source}-{case}", "{case}", "case.id: needs both {source} and {case}"),
-        ('format = "xes"', 'format = "xls"', "file.format: Input should be 'xes', 'csv' or 'jsonl'"),
+        ('format = "xes"', 'format = "xls"', "file.format: Input should be 'xes', 'csv', 'json' or 'jsonl'"),
         ('format = "xes"', 'format = "csv"\nencoding = "hex"', "file.encoding: 'hex' is not a text encoding"),
         ('format = "iso"', 'format = "iso"\nzone = "Mars/Base"', "time.zone: invalid timezone: Mars/Base"),
         ('format = "iso"', 'format = "%Y-%Q"', "time.format: 'Q' is a bad directive in format '%Y-%Q'"),

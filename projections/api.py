@@ -23,8 +23,9 @@ from eventlog.ledger import feed_page
 from events.schemas import asyncapi
 from projections.board_stream import BoardStream, Form, as_json
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
+from projections.complaint_timeline.statistics import Month
 from projections.projection import Projection
-from projections.reading import AsOf, Read, Views
+from projections.reading import AsOf, Order, Read, Views
 from projections.status import status
 from projections.work_order_board.cards import Board
 from projections.work_order_board.projection import WORK_ORDER_BOARD
@@ -49,8 +50,20 @@ async def as_of(
     raise Problem(422, "as_of is a position, or a time with a zone such as 2026-01-31T14:00:00+08:00.")
 
 
+async def month(
+    month: Annotated[
+        str | None,
+        Query(pattern="^20[0-9]{2}-(0[1-9]|1[0-2])$", description="Such as 2026-11; this month, if left out"),
+    ] = None,
+) -> Month:
+    return Month.named(month) if month else Month.of(datetime.now(UTC))
+
+
 Moment = Annotated[AsOf | None, Depends(as_of)]
+InMonth = Annotated[Month, Depends(month)]
 MinPosition = Annotated[str | None, Query(max_length=60, description="`<source>:<position>` of an answer")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Before = Annotated[int | None, Query(ge=1, le=2**62)]
 Match = Annotated[str | None, Header(alias="If-None-Match")]
 Reader = Annotated[Principal, needs(Action.BOARD_READ)]
 
@@ -145,12 +158,15 @@ def api(views: Views, stream: BoardStream, pool: AsyncConnectionPool[AsyncConnec
         id: str,
         who: Annotated[Principal, needs(Action.WORK_ORDER_READ)],
         as_of: Moment,
+        limit: Limit = 100,
+        next: Before = None,
         min_position: MinPosition = None,
         match: Match = None,
     ) -> Response:
+        """The latest entries, oldest of them first; hand `next` back for those before."""
         if min_position:
             await views.wait_for(WORK_ORDER_TIMELINE, min_position)
-        return _answer(await views.work_order_timeline(who, id, as_of), match)
+        return _answer(await views.work_order_timeline(who, id, as_of, limit=limit, before=next), match)
 
     @router.post("/work-orders/{id}/reveal", tags=["work orders"])
     async def reveal_work_order(
@@ -164,34 +180,55 @@ def api(views: Views, stream: BoardStream, pool: AsyncConnectionPool[AsyncConnec
         who: Annotated[Principal, needs(Action.COMPLAINT_READ)],
         as_of: Moment,
         only_open: bool = False,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        limit: Limit = 50,
         next: Annotated[str | None, Query(max_length=200)] = None,
+        order: Annotated[
+            Order, Query(description="`latest` raised first, or by what is `due` next, overdue before that")
+        ] = "latest",
         min_position: MinPosition = None,
         match: Match = None,
     ) -> Response:
-        """Latest first; hand `next` back for the following page."""
+        """Latest or next due first; hand `next` back, with the same `order`, for the following page."""
         if min_position:
             await views.wait_for(COMPLAINT_TIMELINE, min_position)
-        read = await views.complaints(who, only_open=only_open, limit=limit, after=next, as_of=as_of)
+        read = await views.complaints(
+            who, only_open=only_open, limit=limit, after=next, as_of=as_of, order=order
+        )
         return _answer(read, match)
+
+    @router.get("/complaints/statistics", tags=["complaints"])
+    async def complaint_statistics(
+        who: Annotated[Principal, needs(Action.COMPLAINT_READ)],
+        month: InMonth,
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        """What the complaints raised in a month come to: counts, times in minutes, deadlines kept (C-29)."""
+        if min_position:
+            await views.wait_for(COMPLAINT_TIMELINE, min_position)
+        return _answer(await views.complaint_statistics(who, month, as_of), match)
 
     @router.get("/complaints/{id}/timeline", tags=["complaints"])
     async def complaint_timeline(
         id: str,
         who: Annotated[Principal, needs(Action.COMPLAINT_READ)],
         as_of: Moment,
+        limit: Limit = 100,
+        next: Before = None,
         min_position: MinPosition = None,
         match: Match = None,
     ) -> Response:
+        """How it stands with the latest entries, oldest of them first; hand `next` back for those before."""
         if min_position:
             await views.wait_for(COMPLAINT_TIMELINE, min_position)
-        return _answer(await views.complaint(who, id, as_of), match)
+        return _answer(await views.complaint(who, id, as_of, limit=limit, before=next), match)
 
     @router.post("/complaints/{id}/reveal", tags=["complaints"])
     async def reveal_complaint(
         id: str, body: Reveal, who: Annotated[Principal, needs(Action.PERSONAL_DATA_REVEAL)]
     ) -> dict[str, str | None]:
-        """Name, phone and narrative in clear; who asked, when and why is recorded first."""
+        """Name, phone and what was typed in clear; who asked, when and why is recorded first."""
         if not who.may(Action.COMPLAINT_READ):
             raise missing()
         return await reveal(who, COMPLAINT_TIMELINE, id, body.reason)

@@ -14,6 +14,7 @@ from access.keyring import Keyring, load_master_key
 from access.pools import open_pool
 from access.problems import install
 from access.sights import Sights
+from access.signed_link import Links
 from access.tokens import Tokens
 from eventlog.checkpoints import SigningKey, run_checkpoints
 from eventlog.follow import Wake
@@ -28,6 +29,7 @@ from projections.catalogue import PROJECTIONS
 from projections.feeds import open_feeds
 from projections.live import LiveViews
 from projections.reading import Views
+from projections.web.complaint_pages import complaint_pages
 from projections.web.pages import pages
 
 
@@ -79,5 +81,6 @@ def create_app(settings: Settings) -> FastAPI:
     install(app)
     app.include_router(api(views, stream, pool))
     app.include_router(health_api(pool))
+    app.include_router(complaint_pages(views, Links(keyring)))
     app.include_router(pages(views, stream))
     return app

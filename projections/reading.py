@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 from psycopg import AsyncConnection
@@ -23,14 +23,18 @@ from access.tokens import Principal
 from eventlog import sql
 from eventlog.recorded import canonical
 from projections.boards import Boards, being_built
+from projections.complaint_timeline.progress import progress
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
+from projections.complaint_timeline.statistics import COUNTED, Month, summary
+from projections.facts import Fact, values
 from projections.live import LiveViews
 from projections.parked_messages.projection import PARKED_MESSAGES
 from projections.parked_messages.queries import parked_messages
 from projections.projection import Document, Projection
 from projections.status import status
+from projections.timeline import entry
 from projections.unsealing import hidden, sealed_names, unseal, unsealed
-from projections.views import Build, earlier, versions
+from projections.views import FOREVER, Build, earlier, heard, versions
 from projections.work_order_board.cards import (
     Board,
     Face,
@@ -46,8 +50,13 @@ from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
 AsOf: TypeAlias = int | datetime
 """A position in the ledger, or a time: what was recorded until then."""
 
+Order: TypeAlias = Literal["latest", "due"]
+"""Of complaints: raised last first, or by what is due next; what is overdue comes before that."""
+
 PATIENCE = 5.0
 """Seconds a read waits for a view to reach `min_position`."""
+REVEALED = 1_000
+"""Entries of a timeline that are looked through for personal values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +135,27 @@ class Views:
         read = await self._one(who, WORK_ORDER_BOARD, id, as_of)
         return read and Read(read.position, read.at, computed(read.document, read.at))
 
-    async def work_order_timeline(self, who: Principal, id: str, as_of: AsOf | None = None) -> Read | None:
-        return await self._one(who, WORK_ORDER_TIMELINE, id, as_of)
+    async def work_order_timeline(
+        self,
+        who: Principal,
+        id: str,
+        as_of: AsOf | None = None,
+        *,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> Read | None:
+        return await self._timeline(who, WORK_ORDER_TIMELINE, id, as_of, limit, before)
 
-    async def complaint(self, who: Principal, id: str, as_of: AsOf | None = None) -> Read | None:
-        return await self._one(who, COMPLAINT_TIMELINE, id, as_of)
+    async def complaint(
+        self,
+        who: Principal,
+        id: str,
+        as_of: AsOf | None = None,
+        *,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> Read | None:
+        return await self._timeline(who, COMPLAINT_TIMELINE, id, as_of, limit, before)
 
     async def complaints(
         self,
@@ -140,22 +165,67 @@ class Views:
         limit: int = 50,
         after: str | None = None,
         as_of: AsOf | None = None,
+        order: Order = "latest",
     ) -> Read:
-        """Complaints of the caller's sites, latest first; `next` continues behind the last one."""
+        """Complaints of the caller's sites; `next` continues behind the last one, in the same order."""
+        ordered = _ORDERS[order]
         async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
             position, at = await moment(conn, build, as_of)
             query = SQL(
-                "SELECT document::jsonb - 'entries' FROM {} WHERE from_pos <= %s AND to_pos > %s"
-                " AND (open OR NOT %s) AND (%s::text IS NULL OR (document ->> 'raised_at') || key < %s)"
-                " ORDER BY (document ->> 'raised_at') || key DESC LIMIT %s"
-            ).format(versions(build))
+                "SELECT document, {place} FROM {complaints} WHERE from_pos <= %s AND to_pos > %s"
+                " AND (open OR NOT %s) AND (%s::text IS NULL OR {place} {behind} %s)"
+                " ORDER BY {place} {direction} LIMIT %s"
+            ).format(complaints=versions(build), **ordered)
             asked = (position, position, only_open, after, after, limit + 1)
             found = await sql.rows(conn, query, (await earlier(conn, build, position), *asked))
-        documents = [document for [document] in found[:limit]]
-        last = documents[-1] if len(found) > limit else None
-        complaints = await self._shown(documents, who.may(Action.PERSONAL_DATA_SEE))
-        following = last and last["raised_at"] + last["complaint_id"]
+        shown = found[:limit]
+        complaints = await self._shown([each for each, _ in shown], who.may(Action.PERSONAL_DATA_SEE))
+        following = shown[-1][1] if len(found) > limit else None
         return Read(position, at, {"complaints": complaints, "next": following})
+
+    async def linked_complaints(self, who: Principal, complaint: Document, position: int) -> list[Document]:
+        """The one that a complaint follows and those that follow it, as they stood at a position of the
+        ledger, the earliest first."""
+        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
+            query = SQL(
+                "SELECT key FROM {} WHERE site = %s AND (key = %s OR follows = %s) AND first_pos <= %s"
+                " ORDER BY first_pos LIMIT 20"
+            ).format(Identifier(build.table))
+            asked = (complaint["site"], complaint.get("follows"), complaint["complaint_id"], position)
+            linked = []
+            for [key] in await sql.rows(conn, query, asked):
+                then = await earlier(conn, build, position, key=key)
+                current = _CURRENT.format(versions(build))
+                [(_, document)] = await sql.rows(conn, current, (then, position, position, key))
+                linked.append(hidden(document))
+        return linked
+
+    async def complaint_statistics(self, who: Principal, month: Month, as_of: AsOf | None = None) -> Read:
+        """What the complaints raised in a month at the caller's sites come to; nothing about a person."""
+        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
+            position, at = await moment(conn, build, as_of)
+            query = SQL(
+                "SELECT d.* FROM {}, json_to_record(document) AS d ({}) WHERE from_pos <= %s AND to_pos > %s"
+                " AND v.raised_at >= %s AND v.raised_at < %s"
+            ).format(
+                versions(build),
+                SQL(", ").join(SQL("{} {}").format(Identifier(n), SQL(type)) for n, type in COUNTED.items()),
+            )
+            asked = (position, position, month.begins, month.ends)
+            found = await sql.rows(conn, query, (await earlier(conn, build, position), *asked))
+        known = (
+            {name: value for name, value in zip(COUNTED, row, strict=True) if value is not None}
+            for row in found
+        )
+        return Read(position, at, {"month": str(month), **summary(known)})
+
+    async def complaint_progress(self, who: Principal, id: str) -> Read | None:
+        """What a customer is told about their own complaint."""
+        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
+            position, at = await moment(conn, build, None)
+            query = SQL("SELECT document FROM {} WHERE key = %s").format(Identifier(build.table))
+            found = await sql.rows(conn, query, (id,))
+        return Read(position, at, progress(found[0][0])) if found else None
 
     async def sites(self, who: Principal) -> list[str]:
         """The sites of the caller that have work orders, and the caller's own."""
@@ -175,18 +245,26 @@ class Views:
     async def reveal(
         self, who: Principal, projection: Projection, id: str, reason: str
     ) -> dict[str, str | None] | None:
-        """The personal values of one document in clear; recorded before they are shown."""
+        """The personal values of one document in clear; recorded before they are shown.
+
+        With them those of its latest entries that it does not hold itself, by name and id of the entry.
+        """
         async with self.reading(who, projection) as (conn, build):
             found = await sql.rows(conn, _CURRENT.format(Identifier(build.table)), (2**62, 2**62, id))
+            facts = await heard(conn, build, id, FOREVER, REVEALED) if found else []
         if not found:
             return None
         [(_, document)] = found
         sealed = {name: document[name] for name in sealed_names(document)}
+        for fact in (fact for _, fact in facts if isinstance(fact, Fact)):
+            said = values(fact.data)
+            texts = (name for name in sealed_names(said) if name not in document)
+            sealed |= {f"{name} {fact.id}": said[name] for name in texts}
         if sealed:
             about = f"{projection.name} {id}"
             await self._keyring.record_reveal(who, document["customer"], sorted(sealed), reason, about)
-        values = await unseal(self._keyring, sealed.values())
-        return dict(zip(sealed, values, strict=True))
+        clear = await unseal(self._keyring, sealed.values())
+        return dict(zip(sealed, clear, strict=True))
 
     async def _shown(self, documents: Sequence[Document], seeing_people: bool) -> list[Document]:
         if seeing_people:
@@ -238,13 +316,35 @@ class Views:
             found = await sql.rows(conn, _CURRENT.format(versions(build)), (then, position, position, id))
         if not found:
             return None
-        document = found[0][1]
-        entries = document.get("entries", [])
-        seeing_people = await self._sees_people(who, projection.name, document["site"])
-        texts = [document, *(entry["data"] for entry in entries)]
+        seeing_people = await self._sees_people(who, projection.name, found[0][1]["site"])
+        [clear] = await self._shown([found[0][1]], seeing_people)
+        return Read(position, at, clear)
+
+    async def _timeline(
+        self,
+        who: Principal,
+        projection: Projection,
+        id: str,
+        as_of: AsOf | None,
+        limit: int,
+        before: int | None,
+    ) -> Read | None:
+        """How it stands, with its latest entries before a position of the ledger, oldest of them first;
+        `next` is where the entries before them continue."""
+        async with self.reading(who, projection) as (conn, build):
+            position, at = await moment(conn, build, as_of)
+            then = await earlier(conn, build, position, key=id)
+            found = await sql.rows(conn, _CURRENT.format(versions(build)), (then, position, position, id))
+            last = min(position, (before or FOREVER) - 1)
+            facts = await heard(conn, build, id, last, limit + 1)
+        if not found:
+            return None
+        entries = [entry(fact) for _, fact in facts[-limit:] if isinstance(fact, Fact)]
+        seeing_people = await self._sees_people(who, projection.name, found[0][1]["site"])
+        texts = [found[0][1], *(each["data"] for each in entries)]
         [clear, *data] = await self._shown(texts, seeing_people)
-        if entries:
-            clear["entries"] = [{**entry, "data": d} for entry, d in zip(entries, data, strict=True)]
+        clear["entries"] = [{**each, "data": d} for each, d in zip(entries, data, strict=True)]
+        clear["next"] = facts[1][0] if len(facts) > limit else None
         return Read(position, at, clear)
 
     async def _sees_people(self, who: Principal, view: str, site: str) -> bool:
@@ -284,6 +384,22 @@ _BEGIN = SQL(
     " FROM projection WHERE name = {view} AND status = 'live'"
 )
 """In one message."""
+_ORDERS: Final[dict[Order, dict[str, SQL]]] = {
+    "latest": {
+        "place": SQL("(document ->> 'raised_at') || key"),
+        "behind": SQL("<"),
+        "direction": SQL("DESC"),
+    },
+    "due": {
+        # All of one form, so that they are in order as texts.
+        "place": SQL(
+            "coalesce(to_char(next_due AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), 'none') || ' ' || key"
+        ),
+        "behind": SQL(">"),
+        "direction": SQL("ASC"),
+    },
+}
+"""By which text complaints are sorted and a page begins, and where the following ones are."""
 _CURRENT = SQL("SELECT from_pos, document FROM {} WHERE from_pos <= %s AND to_pos > %s AND key = %s")
 
 

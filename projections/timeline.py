@@ -1,4 +1,7 @@
-"""A timeline: one entry per fact, in the order of the log, dull and correct."""
+"""A timeline: one entry per fact, in the order of the log, dull and correct.
+
+Its document says how things stand; an entry is made when somebody reads it, from the fact in the ledger.
+"""
 
 from projections.facts import Fact, values
 from projections.projection import Document

@@ -7,7 +7,9 @@ from access.problems import Problem
 from events import Sealed
 from projections.projection import Document
 
-ON_REQUEST = frozenset({"customer_name", "phone", "narrative"})
+TEXTS = ("cause", "plan", "result", "improvement", "opinion", "reason")
+"""What was typed in the course of a complaint."""
+ON_REQUEST = frozenset({"customer_name", "phone", "narrative", *TEXTS})
 """Sealed values that are shown on request only, and each time recorded."""
 
 

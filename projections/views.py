@@ -302,6 +302,30 @@ async def put(conn: AsyncConnection[Any], build: Build, rows: Iterable[Row]) -> 
             await copy.write_row([*stands, to_json(row.document), heard, *values])
 
 
+async def heard(
+    conn: AsyncConnection[Any], build: Build, key: str, until: int, limit: int
+) -> list[tuple[int, Fact | Ignored | None]]:
+    """The last events up to a position that a document was made of, in their order, if the transaction's role
+    may see it; they are read as the owner of the ledger."""
+    query = SQL(
+        "SELECT at FROM {}, unnest(heard) AS at WHERE key = %s AND at <= %s ORDER BY at DESC LIMIT %s"
+    ).format(Identifier(build.table))
+    positions = [at for [at] in await sql.rows(conn, query, (key, until, limit))]
+    return await _read_as_owner(conn, build, positions)
+
+
+async def _read_as_owner(
+    conn: AsyncConnection[Any], build: Build, positions: Sequence[int]
+) -> list[tuple[int, Fact | Ignored | None]]:
+    [role] = await sql.row(conn, "SELECT current_setting('role')")
+    await conn.execute("SET LOCAL ROLE NONE")
+    query = "SELECT seq, body FROM ledger WHERE seq = ANY(%s) ORDER BY seq"
+    bodies = await sql.rows(conn, query, (list(positions),))
+    await conn.execute("SELECT set_config('role', %s, true)", (role,))
+    read = build.projection.reader.read
+    return [(at, read(body)) for at, body in bodies]
+
+
 async def earlier(
     conn: AsyncConnection[Any],
     build: Build,
@@ -323,14 +347,7 @@ async def earlier(
     documents: dict[str, Row] = {}
     if changed:
         wanted = sorted({each for heard in changed.values() for each in heard if each <= position})
-        [role] = await sql.row(conn, "SELECT current_setting('role')")
-        await conn.execute("SET LOCAL ROLE NONE")
-        bodies = await sql.rows(
-            conn, "SELECT seq, body FROM ledger WHERE seq = ANY(%s) ORDER BY seq", (wanted,)
-        )
-        await conn.execute("SELECT set_config('role', %s, true)", (role,))
-        read = build.projection.reader.read
-        fold(build.projection, documents, ((at, read(body)) for at, body in bodies))
+        fold(build.projection, documents, await _read_as_owner(conn, build, wanted))
     columns = build.projection.columns
     versions = [
         {

@@ -18,15 +18,22 @@ from projections.api import EventStream, Known, live_board
 from projections.board_stream import BoardStream
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.parked_messages.projection import PARKED_MESSAGES
-from projections.reading import AsOf, Views
+from projections.reading import AsOf, Order, Views
+from projections.unsealing import TEXTS
+from projections.web.clocks import clocks, next_clock
 from projections.web.i18n import LANGUAGE_COOKIE, LANGUAGES, language_of, translate_sentence
 from projections.web.operation import readable, standing, state_of
-from projections.web.rendering import STATIC, as_html, order, page
+from projections.web.rendering import STATIC, as_html, page
+from projections.web.rendering import order as order_of
+from projections.web.steps import OFFERS, PROGRESS, offers
 from projections.work_order_board.cards import SITE_ZONE
 from projections.work_order_board.projection import COLUMNS, WORK_ORDER_BOARD
 from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
 
 A_YEAR = 365 * 24 * 3600
+ENTRIES = 50
+"""Of a timeline on one page."""
+WORK_ON_COMPLAINTS = {offer.action for offer in OFFERS} - {Action.COMPLAINT_APPEAL}
 
 
 async def moment(as_of: Annotated[str, Query(max_length=40)] = "") -> AsOf | None:
@@ -43,6 +50,7 @@ async def moment(as_of: Annotated[str, Query(max_length=40)] = "") -> AsOf | Non
 
 
 Moment = Annotated[AsOf | None, Depends(moment)]
+Before = Annotated[int | None, Query(ge=1, le=2**62)]
 MinPosition = Annotated[str | None, Query(max_length=60)]
 BoardReader = Annotated[Principal, needs(Action.BOARD_READ)]
 WorkOrderReader = Annotated[Principal, needs(Action.WORK_ORDER_READ)]
@@ -70,7 +78,7 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
         read = await views.board(who, site, as_of)
         form = as_html(language_of(request))
         columns: dict[str, list[str]] = {column: [] for column in COLUMNS}
-        for card in sorted(read.face.cards, key=lambda card: order(card.document)):
+        for card in sorted(read.face.cards, key=lambda card: order_of(card.document)):
             columns[card.document["column"]].append(card.at(read.at).made(form))
         return page(request, "board.html", who, read=read, as_of=as_of, site=site, columns=columns)
 
@@ -81,26 +89,51 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
 
     @router.get("/work-orders/{id}")
     async def work_order(
-        request: Request, id: str, who: WorkOrderReader, as_of: Moment, min_position: MinPosition = None
+        request: Request,
+        id: str,
+        who: WorkOrderReader,
+        as_of: Moment,
+        next: Before = None,
+        min_position: MinPosition = None,
     ) -> Response:
         if min_position:
             await views.wait_for(WORK_ORDER_BOARD, min_position)
             await views.wait_for(WORK_ORDER_TIMELINE, min_position)
         read = await views.work_order(who, id, as_of)
-        timeline = await views.work_order_timeline(who, id, as_of)
+        timeline = await views.work_order_timeline(who, id, as_of, limit=ENTRIES, before=next)
         if read is None or timeline is None:
             raise missing()
-        entries = timeline.document["entries"]
         return page(
-            request, "work_order.html", who, read=read, as_of=as_of, card=read.document, entries=entries
+            request,
+            "work_order.html",
+            who,
+            read=read,
+            as_of=as_of,
+            card=read.document,
+            timeline=timeline.document,
         )
 
     @router.get("/complaints")
     async def complaints(
-        request: Request, who: ComplaintReader, show: str = "open", next: str | None = None
+        request: Request,
+        who: ComplaintReader,
+        show: str = "open",
+        order: Order | None = None,
+        next: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
-        read = await views.complaints(who, only_open=show != "all", after=next)
-        return page(request, "complaints.html", who, read=read, show=show, **read.document)
+        """Whoever works on complaints is shown first what is due next."""
+        order = order or ("due" if any(map(who.may, WORK_ON_COMPLAINTS)) else "latest")
+        read = await views.complaints(who, only_open=show != "all", after=next, order=order)
+        return page(
+            request,
+            "complaints.html",
+            who,
+            read=read,
+            show=show,
+            sorted_by=order,
+            next_clock=next_clock,
+            **read.document,
+        )
 
     @router.get("/complaints/new")
     async def new_complaint(
@@ -110,14 +143,32 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
 
     @router.get("/complaints/{id}")
     async def complaint(
-        request: Request, id: str, who: ComplaintReader, as_of: Moment, min_position: MinPosition = None
+        request: Request,
+        id: str,
+        who: ComplaintReader,
+        as_of: Moment,
+        next: Before = None,
+        min_position: MinPosition = None,
     ) -> Response:
         if min_position:
             await views.wait_for(COMPLAINT_TIMELINE, min_position)
-        read = await views.complaint(who, id, as_of)
+        read = await views.complaint(who, id, as_of, limit=ENTRIES, before=next)
         if read is None:
             raise missing()
-        return page(request, "complaint.html", who, read=read, as_of=as_of, complaint=read.document)
+        linked = await views.linked_complaints(who, read.document, read.position)
+        return page(
+            request,
+            "complaint.html",
+            who,
+            read=read,
+            as_of=as_of,
+            complaint=read.document,
+            linked=linked,
+            clocks=clocks(read.document, read.at),
+            progress=PROGRESS,
+            offers=offers(read.document, who.actor, who.may) if as_of is None else {},
+            texts=TEXTS,
+        )
 
     @router.get("/visits/new")
     async def new_visit(request: Request, who: Annotated[Principal, needs(Action.VISIT_RECEIVE)]) -> Response:

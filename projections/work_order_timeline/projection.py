@@ -2,22 +2,16 @@
 
 from projections.facts import Fact
 from projections.projection import Document, Projection
-from projections.timeline import entry
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
 
 def evolve(timeline: Document | None, fact: Fact) -> Document:
-    timeline = timeline or {
-        "work_order_id": fact.data.work_order_id,
-        "site": fact.site,
-        "entries": [],
-    }
-    return {**timeline, "entries": [*timeline["entries"], entry(fact)]}
+    return timeline or {"work_order_id": fact.data.work_order_id, "site": fact.site}
 
 
 WORK_ORDER_TIMELINE = Projection(
     name="work_order_timeline",
-    version=2,
+    version=3,
     handles=WORK_ORDER_BOARD.handles,
     key=WORK_ORDER_BOARD.key,
     evolve=evolve,

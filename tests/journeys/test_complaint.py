@@ -21,7 +21,8 @@ async def test_a_complaint_is_raised_answered_and_resolved(running: Running) -> 
     assert (refused.status_code, refused.json()["detail"]) == (409, "The customer has not been reached yet.")
 
     for outcome in ("not_reached", "reached"):
-        await running.post(f"{path}/contact", {"channel": "phone", "outcome": outcome}, "care_agent")
+        tried = await running.post(f"{path}/contact", {"channel": "phone", "outcome": outcome}, "care_agent")
+    before = (await _timeline(running, complaint, "care_agent", tried["position"]))["position"]
     resolved = await running.post(f"{path}/resolve", {"resolution": "apology"}, "care_manager")
 
     timeline = await _timeline(running, complaint, "care_agent", resolved["position"])
@@ -37,14 +38,17 @@ async def test_a_complaint_is_raised_answered_and_resolved(running: Running) -> 
             "narrative_hidden": True,
         }.items()
     )
-    assert [entry["event"].split(".")[1] for entry in timeline["entries"]] == [
+    happened = [entry["event"].split(".")[1] for entry in timeline["entries"]]
+    assert [event for event in happened if not event.startswith(("deadline_", "escalated"))] == [
         "complaint_raised",
         "customer_contacted",
         "customer_contacted",
         "complaint_resolved",
     ]
+    kept = {each["step"]: each["outcome"] for each in timeline["deadlines"].values()}
+    assert kept.items() >= {"first_contact": "met", "agreement": "met", "handed_over": "pending"}.items()
     assert "李雷" not in str(timeline)
-    then = await _timeline(running, complaint, "care_agent", as_of=timeline["position"] - 1)
+    then = await _timeline(running, complaint, "care_agent", as_of=before)
     assert then["status"] == "contacted"
 
 
@@ -74,6 +78,25 @@ async def test_complaints_are_listed_latest_first_in_pages(running: Running) -> 
         if page["next"] is None:
             break
     assert listed == ids[::-1]
+
+
+async def test_a_timeline_is_read_in_pages(running: Running) -> None:
+    raised = await running.post("/customer-care/v1/complaints", RAISED, "care_agent")
+    path = f"/customer-care/v1/complaints/{raised['id']}/contact"
+    for _ in range(4):
+        tried = await running.post(path, {"channel": "phone", "outcome": "not_reached"}, "care_agent")
+    whole = await _timeline(running, raised["id"], "care_agent", tried["position"])
+    assert whole["next"] is None
+    page = await _timeline(running, raised["id"], "care_agent", limit=4)
+    pages = [page["entries"]]
+    while page["next"]:
+        page = await _timeline(running, raised["id"], "care_agent", limit=4, next=page["next"])
+        pages.append(page["entries"])
+    assert len(pages) > 2
+    assert all(len(entries) == 4 for entries in pages[:-1])
+    assert [entry for entries in reversed(pages) for entry in entries] == whole["entries"]
+    assert sum("contacted" in entry["event"] for entry in whole["entries"]) == 4
+    assert page["attempts"] == 4, "where it stands is on every page"
 
 
 async def _timeline(

@@ -12,8 +12,10 @@ from babel.messages.extract import extract_from_dir
 from starlette.requests import HTTPConnection
 
 from access.roles import Role
-from events import customer_care, event_classes, reception
+from events import customer_care, event_classes, reception, rulebook
 from projections.catalogue import PROJECTIONS
+from projections.complaint_timeline.projection import STATUSES
+from projections.unsealing import TEXTS
 from projections.web.i18n import (
     HERE,
     LANGUAGES,
@@ -23,6 +25,7 @@ from projections.web.i18n import (
     sentence_pattern,
     translate_sentence,
 )
+from projections.web.steps import PROGRESS
 from projections.work_order_board.projection import COLUMNS
 
 CHINESE = list(catalog("zh-CN"))[1:]
@@ -31,13 +34,18 @@ NAMES = {
     "event": tuple(event_classes()),
     "role": tuple(Role),
     "column": COLUMNS,
-    "channel": get_args(customer_care.Channel) + get_args(reception.AnswerChannel),
+    "channel": get_args(rulebook.Channel) + get_args(reception.AnswerChannel),
     "reason": get_args(reception.DeclineReason),
     "subject": get_args(customer_care.Subject),
-    "severity": get_args(customer_care.Severity),
-    "outcome": get_args(customer_care.Outcome),
+    "severity": get_args(rulebook.Severity),
+    "outcome": get_args(customer_care.Outcome) + get_args(customer_care.Satisfaction),
     "resolution": get_args(customer_care.Resolution),
-    "status": ("raised", "contacted", "resolved"),
+    "status": (*STATUSES, *get_args(customer_care.Meaning)),
+    "step": (*PROGRESS, *get_args(rulebook.Step)),
+    "level": get_args(rulebook.Level),
+    "waiting": get_args(customer_care.Waiting),
+    "appeal": ("filed", "granted", "refused"),
+    "text": TEXTS,
     "source": ("reception", "workshop", "customer_care"),
     "view": tuple(projection.name for projection in PROJECTIONS),
 }

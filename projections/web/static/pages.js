@@ -54,6 +54,7 @@ async function refresh(minPosition, force = false) {
 
 const busy = (part) =>
   part.contains(document.activeElement) ||
+  part.querySelector("details[open]") ||
   [...part.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
 
 /** Put a card where it belongs now: moved visibly, focus kept, an older state never over a newer one. */
@@ -126,6 +127,8 @@ const AS = {
   fen: (yuan) => Math.round(Number(yuan) * 100),
   lines: (text) => text.split("\n").map((line) => line.trim()).filter(Boolean),
   time: (text) => `${text}:00${main.dataset.offset}`,
+  flag: (text) => text === "true",
+  chosen: (_, field) => [...field.selectedOptions].map((option) => option.value),
 };
 
 document.addEventListener("submit", (event) => {
@@ -137,7 +140,7 @@ document.addEventListener("submit", (event) => {
 async function send(form, button) {
   const url = button.getAttribute("formaction") ?? form.getAttribute("action");
   const fields = [...form.elements].filter((f) => f.name && f.value.trim() && f.name !== button.dataset.omit);
-  const body = JSON.stringify(Object.fromEntries(fields.map((f) => [f.name, (AS[f.dataset.as] ?? String)(f.value)])));
+  const body = JSON.stringify(Object.fromEntries(fields.map((f) => [f.name, (AS[f.dataset.as] ?? String)(f.value, f)])));
   // The same entry sent again, after a failure or by a second click, is recorded once.
   if (form.sent !== url + body) {
     form.sent = url + body;
@@ -159,7 +162,7 @@ async function send(form, button) {
 
 async function go(form, answer) {
   if ("reveal" in form.dataset) return reveal(form, answer);
-  if (form.dataset.next) return location.assign(form.dataset.next + answer.id + (answer.position ? `?min_position=${answer.position}` : ""));
+  if (form.dataset.next) return location.assign((answer.path ?? form.dataset.next + answer.id) + (answer.position ? `?min_position=${answer.position}` : ""));
   say(document.body.dataset.recorded);
   await refresh(answer.position, true).catch(() => {});
   main.querySelector("h1").focus();

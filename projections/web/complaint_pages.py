@@ -1,0 +1,63 @@
+"""What a month's complaints come to; and without an account: a customer complains, and sees how it stands."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from babel import Locale
+from babel.dates import format_skeleton
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from access.guard import needs, public
+from access.problems import missing
+from access.roles import Action, Role
+from access.signed_link import Links
+from access.tokens import Principal
+from projections.api import InMonth, MinPosition
+from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
+from projections.complaint_timeline.statistics import Month
+from projections.reading import Views
+from projections.web.i18n import language_of
+from projections.web.rendering import page
+
+NOT_FOUND_AGAIN = {"X-Robots-Tag": "noindex, nofollow"}
+
+
+def complaint_pages(views: Views, links: Links) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/complaints/statistics")
+    async def statistics(
+        request: Request, who: Annotated[Principal, needs(Action.COMPLAINT_READ)], month: InMonth
+    ) -> Response:
+        read = await views.complaint_statistics(who, month)
+        locale = Locale.parse(language_of(request), sep="-")
+        facts = read.document | {"month": month, "this_month": Month.of(datetime.now(UTC))}
+        return page(
+            request,
+            "statistics.html",
+            who,
+            name_of=lambda each: format_skeleton("yMMMM", each.begins, locale=locale),
+            **facts,
+        )
+
+    @router.get("/progress/{link}", dependencies=[public])
+    async def progress(request: Request, link: str, min_position: MinPosition = None) -> Response:
+        """Looks nothing up before the link is known to be ours; then reads as the link's site only."""
+        opens = links.opened("progress", link)
+        if min_position:
+            await views.wait_for(COMPLAINT_TIMELINE, min_position)
+        site, _, id = opens.id.partition(".")
+        customer = Principal("customer", Role.CUSTOMER, frozenset({site}), opens.until.timestamp())
+        read = await views.complaint_progress(customer, id)
+        if read is None:
+            raise missing()
+        return page(request, "progress.html", None, headers=NOT_FOUND_AGAIN, **read.document)
+
+    @router.get("/complain/{link}", dependencies=[public])
+    async def complain(request: Request, link: str) -> Response:
+        """The form for whoever holds the link; nothing is looked up."""
+        links.opened("complain", link)
+        return page(request, "complain.html", None, headers=NOT_FOUND_AGAIN, link=link)
+
+    return router

@@ -1,0 +1,379 @@
+"""A complaint and the list of them, as pages say it to each role."""
+
+import re
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.journeys.story import eventually
+from tests.system import Running
+from tests.web.conftest import Open
+from tests.web.test_pages import CHINESE, as_
+from tests.web.test_screens import SCREENS, serious
+
+CARE = "/customer-care/v1/complaints"
+SAID = {
+    "channel": "phone",
+    "subject": "repair_service",
+    "severity": "ordinary",
+    "customer_name": "王伟",
+    "phone": "13800138000",
+    "narrative": "等了两个小时。",
+}
+CAUSE = "The part was <b>out of stock</b> 缺件"
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(UTC) - timedelta(**time)).isoformat()
+
+
+class Complaint:
+    """One complaint at one site, taken on by whoever may."""
+
+    def __init__(self, running: Running, site: str = "sh01") -> None:
+        self.running = running
+        self.site = site
+        self.id = ""
+        self.position = ""
+
+    async def raised(self, **more: Any) -> "Complaint":
+        answer = await self.running.post(CARE, SAID | more, "care_agent", self.site)
+        self.id, self.position = answer["id"], answer["position"]
+        return self
+
+    async def take(self, step: str, role: str = "care_manager", **body: Any) -> "Complaint":
+        answer = await self.running.post(f"{CARE}/{self.id}/{step}", body, role, self.site)
+        self.position = answer["position"]
+        return self
+
+    async def timeline(self, **params: Any) -> dict[str, Any]:
+        given = {"min_position": self.position, **params}
+        path = f"/v1/complaints/{self.id}/timeline"
+        answer = await self.running.get(path, "care_agent", self.site, **given)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def heard(self, event: str, **data: Any) -> dict[str, Any]:
+        """The timeline as soon as it has that fact."""
+
+        async def there() -> dict[str, Any] | None:
+            timeline = await self.timeline()
+            found = (e for e in timeline["entries"] if e["event"] == f"customer_care.{event}.v1")
+            return timeline if any(e["data"].items() >= data.items() for e in found) else None
+
+        return dict(await eventually(there))
+
+    async def page(self, visitor: httpx2.AsyncClient, role: str, **params: Any) -> str:
+        given = {"min_position": self.position} | params
+        headers = as_(self.running, role, self.site)
+        answer = await visitor.get(f"/complaints/{self.id}", headers=headers, params=given)
+        assert answer.status_code == 200, answer.text
+        return words(answer.text)
+
+
+def words(html: str) -> str:
+    """A page with single spaces."""
+    return re.sub(r"\s+", " ", html)
+
+
+def part(html: str, name: str) -> str:
+    """What one part of a page says, without its tags."""
+    found = re.search(rf'data-part="{name}".*?</section>', html)
+    return words(re.sub("<[^>]+>", " ", found[0])) if found else ""
+
+
+@pytest.fixture
+async def visitor(running: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=running.url) as client:
+        yield client
+
+
+@pytest.fixture
+def site() -> str:
+    """One that nobody else uses."""
+    return f"s{uuid.uuid4().hex[:10]}"
+
+
+async def test_clocks_say_how_late_by_which_rule(visitor: httpx2.AsyncClient, running: Running) -> None:
+    complaint = await Complaint(running).raised(occurred_at=ago(hours=3, minutes=1))
+    await complaint.heard("escalated", rule="C-22.contact")
+    waiting = await complaint.page(visitor, "care_agent")
+    assert re.search("First contact .{1,20} late by 1 h 1 min, still not done", part(waiting, "clocks"))
+    assert re.search("Satisfaction call .{1,20} due in 1 d 20 h", part(waiting, "clocks"))
+    assert "rule C-22.contact · rulebook 1, calendar 1" in part(waiting, "clocks")
+    told = "Escalated automatic .{1,40}to Advisor due at [^a-z]+ late by 1 h 1 min, .{1,20}rule C-22.contact"
+    assert re.search(told, part(waiting, "timeline"))
+    assert 'class="over"' in waiting
+
+    await complaint.take("hand-over", occurred_at=ago(hours=2, minutes=51, seconds=30))
+    await complaint.take("contact", outcome="reached")
+    done = await complaint.page(visitor, "care_agent")
+    assert re.search("First contact .{1,20} done late by 1 h 1 min ", part(done, "clocks"))
+    assert re.search("Handed over .{1,20} met, 20 min before", part(done, "clocks"))
+    assert "entered later, at" in part(done, "timeline")
+
+
+async def test_a_pause_is_told_with_what_is_waited_for(visitor: httpx2.AsyncClient, running: Running) -> None:
+    complaint = await Complaint(running).raised()
+    await complaint.take("pause", waiting="for_parts")
+    html = await complaint.page(visitor, "care_agent")
+    assert "stands still: For parts" in part(html, "clocks")
+    assert "The clocks stand still since" in part(html, "head")
+    assert f"{complaint.id}/resume" in html
+
+
+async def test_a_page_looks_back_without_offering_anything(
+    visitor: httpx2.AsyncClient, running: Running
+) -> None:
+    complaint = await Complaint(running).raised()
+    before = (await complaint.timeline())["position"]
+    await complaint.take("contact", outcome="reached")
+    now = await complaint.page(visitor, "care_manager")
+    then = await complaint.page(visitor, "care_manager", as_of=before)
+    assert ("Customer contacted" in part(now, "timeline"), "<form" in now) == (True, True)
+    assert "Customer contacted" not in part(then, "timeline")
+    assert "data-json action=" not in then
+    assert "First contact ✓" not in part(then, "clocks")
+    assert "due in 1 h 59 min" in part(then, "clocks")
+
+
+async def test_people_are_offered_what_is_theirs_to_do(visitor: httpx2.AsyncClient, running: Running) -> None:
+    complaint = await Complaint(running).raised()
+    for role, mine, others in (
+        ("care_agent", "hand-over", "cause"),
+        ("department_manager", "cause", "hand-over"),
+        ("general_manager", "cause", "contact"),
+    ):
+        html = await complaint.page(visitor, role)
+        assert f'action="{CARE}/{complaint.id}/{mine}"' in html, role
+        assert f'action="{CARE}/{complaint.id}/{others}"' not in html, role
+    auditor = await complaint.page(visitor, "region_auditor")
+    assert "data-json" not in auditor
+    assert "Nothing for your role at present." in auditor
+
+
+async def test_an_objection_stands_beside_what_it_follows(
+    visitor: httpx2.AsyncClient, running: Running
+) -> None:
+    first = await Complaint(running).raised()
+    await first.take("contact", outcome="reached")
+    await first.take("resolve", resolution="apology")
+    before = (await first.timeline())["position"]
+    assert part(await first.page(visitor, "care_agent"), "linked") == ""
+    await first.take("call-back", "care_agent", outcome="objecting", opinion="不满意 not settled")
+
+    async def followed() -> str | None:
+        html = await first.page(visitor, "care_agent")
+        return html if 'data-part="linked"' in html else None
+
+    html = await eventually(followed)
+    assert "This complaint" in part(html, "linked")
+    [again] = re.findall(r'/complaints/([0-9a-f]{20})">Follows this', html)
+    assert 'data-part="linked"' not in await first.page(visitor, "care_agent", as_of=before)
+
+    second = Complaint(running)
+    second.id, second.position = again, "0"
+    html = await second.page(visitor, "care_agent")
+    assert f'<a href="/complaints/{first.id}">Followed by this</a>' in html
+    assert "Objecting" in part(html, "linked")
+
+
+async def test_what_was_typed_is_shown_on_request_only(visitor: httpx2.AsyncClient, running: Running) -> None:
+    complaint = await Complaint(running).raised()
+    await complaint.take("contact", outcome="reached")
+    await complaint.take("cause", cause=CAUSE)
+    html = await complaint.page(visitor, "care_manager")
+    assert "Cause: hidden, shown on request" in part(html, "timeline").replace(" :", ":")
+    assert "out of stock" not in html
+    assert "缺件" not in str(await complaint.timeline())
+
+    reveal = f"/v1/complaints/{complaint.id}/reveal"
+    clear = (await running.send(reveal, {"reason": "reading the cause"}, "care_manager")).json()
+    [name] = clear.keys() - {"customer_name", "phone", "narrative"}
+    assert clear[name] == CAUSE
+    assert f'data-value="{name}"' in html
+
+
+@pytest.mark.parametrize("order", ["due", "latest"])
+async def test_complaints_are_listed_in_pages_in_either_order(
+    running: Running, site: str, order: str
+) -> None:
+    """`later` and `soon` are due at other times than they were raised; `paused` and `ended` at none."""
+    ids = {}
+    for name, more in (
+        ("soon", {"severity": "ordinary"}),
+        ("later", {"severity": "major"}),
+        ("overdue", {"occurred_at": ago(hours=5)}),
+        ("paused", {}),
+        ("ended", {}),
+    ):
+        complaint = await Complaint(running, site).raised(**more)
+        await complaint.take("hand-over", occurred_at=more.get("occurred_at", ago(minutes=0)))
+        ids[complaint.id] = name
+        if name == "paused":
+            await complaint.take("pause", waiting="for_customer")
+        if name == "ended":
+            await complaint.take("resolve", resolution="withdrawn")
+        await complaint.heard("complaint_handed_over")
+        if name == "overdue":
+            await complaint.heard("deadline_breached", rule="C-22.contact")
+    listed: list[str] = []
+    page: dict[str, Any] = {"next": None}
+    while not listed or page["next"]:
+        given = {"next": page["next"]} if page["next"] else {}
+        page = (await running.get("/v1/complaints", "care_agent", site, limit=2, order=order, **given)).json()
+        assert len(page["complaints"]) <= 2
+        listed += [ids[each["complaint_id"]] for each in page["complaints"]]
+    if order == "due":
+        assert listed[:3] == ["overdue", "soon", "later"]
+        assert set(listed[3:]) == {"paused", "ended"}
+    else:
+        assert listed == ["ended", "paused", "later", "soon", "overdue"]
+
+
+async def test_nobody_sees_complaints_of_another_site(
+    visitor: httpx2.AsyncClient, running: Running, site: str
+) -> None:
+    complaint = await Complaint(running, site).raised()
+    await complaint.timeline()
+    for of, seen in ((site, True), ("sh01", False)):
+        html = await visitor.get("/complaints?order=due", headers=as_(running, "care_agent", of))
+        assert (complaint.id in html.text) is seen
+    answer = await visitor.get(f"/complaints/{complaint.id}", headers=as_(running, "care_agent", "sh01"))
+    assert answer.status_code == 404
+
+
+async def test_an_unknown_order_is_refused(running: Running) -> None:
+    answer = await running.get("/v1/complaints", "care_agent", order="colour")
+    assert answer.status_code == 422
+
+
+async def test_who_works_on_complaints_sees_first_what_is_overdue(
+    visitor: httpx2.AsyncClient, running: Running, site: str
+) -> None:
+    late = await Complaint(running, site).raised(occurred_at=ago(hours=5))
+    await late.heard("deadline_breached", rule="C-22.contact")
+    fresh = await Complaint(running, site).raised()
+    await fresh.timeline()
+    for role, first, second in (("care_agent", late, fresh), ("region_auditor", fresh, late)):
+        html = (await visitor.get("/complaints", headers=as_(running, role, site))).text
+        assert html.index(first.id) < html.index(second.id), role
+        assert re.search(r"Handed over *: *late by 4 h 30 min, still not done", part_of_list(html))
+        assert re.search(r"Handed over *: *due in \d\d min", part_of_list(html))
+    chinese = await visitor.get("/complaints", headers={**as_(running, "care_agent", site), **CHINESE})
+    assert re.search("转交 *: *已超时 4 小时 30 分，尚未完成", part_of_list(chinese.text))
+
+
+def part_of_list(html: str) -> str:
+    return words(re.sub("<[^>]+>", " ", html))
+
+
+async def test_the_first_page_of_a_long_timeline_stays_small(
+    visitor: httpx2.AsyncClient, running: Running
+) -> None:
+    complaint = await Complaint(running).raised()
+    for _ in range(60):
+        await complaint.take("contact", outcome="not_reached")
+    await complaint.timeline()
+    answer = await visitor.get(f"/complaints/{complaint.id}", headers=as_(running, "care_manager"))
+    assert "Older entries" in answer.text
+    assert len(answer.content) < 100_000, "as it is without compression"
+
+
+@pytest.mark.browser
+async def test_a_complaint_goes_from_raising_to_the_archive_by_clicking(look: Open, running: Running) -> None:
+    agent = await look("/complaints/new", "care_agent")
+    for label, text in (
+        ("Customer's name", "张敏"),
+        ("Phone", "13800138002"),
+        ("In the customer's words", "两个小时"),
+    ):
+        await agent.get_by_label(label, exact=label == "Phone").last.fill(text)
+    await agent.get_by_label("Severity").select_option("ordinary")
+    await agent.get_by_role("button", name="Record the complaint").click()
+    await expect(agent).to_have_url(re.compile("/complaints/[0-9a-f]{20}"))
+    await agent.get_by_role("button", name="Hand over").click()
+    await expect(stepped(agent, "Handed over")).to_contain_text("✓")
+    await agent.get_by_role("button", name="Record the attempt").click()
+    await expect(stepped(agent, "First contact")).to_contain_text("✓")
+
+    path = agent.url.removeprefix(running.url).partition("?")[0]
+    manager = await look(path, "department_manager")
+    await manager.get_by_label("Why it happened").fill("缺件")
+    await manager.get_by_role("button", name="Record the cause").click()
+    await expect(manager.locator("[data-part=timeline]")).to_contain_text("Cause found")
+    await manager.get_by_label("What is to be done").fill("加急订货")
+    await manager.get_by_role("button", name="Sign the plan").click()
+    await manager.get_by_role("button", name="The customer knows the plan").click()
+    await manager.get_by_role("button", name="The plan is carried out").click()
+    await expect(stepped(manager, "Carried out")).to_contain_text("✓")
+    await manager.get_by_label("Agreed with the customer").select_option("apology")
+    await manager.get_by_role("button", name="Resolve").click()
+    await expect(stepped(manager, "Agreement")).to_contain_text("✓")
+    await manager.get_by_label("What came of it").fill("已更换")
+    await manager.get_by_role("button", name="Return the form to care").click()
+    await expect(stepped(manager, "Returned")).to_contain_text("✓")
+
+    await agent.reload()
+    await agent.get_by_label("Asked whether it is settled, the customer was").select_option("accepted")
+    await agent.get_by_role("button", name="Record the call").click()
+    await expect(stepped(agent, "Satisfaction call")).to_contain_text("✓")
+
+    general = await look(path, "general_manager", "zh-CN")
+    await general.get_by_role("button", name="总经理签字").click()
+    await expect(stepped(general, "总经理签字")).to_contain_text("✓")
+
+    await agent.reload()
+    await agent.get_by_role("button", name="Put the form into the archive").click()
+    await expect(agent.locator(".stands")).to_contain_text("Archived")
+    await expect(agent.locator(".clocks .met")).to_have_count(await agent.locator(".clocks li").count())
+    await agent.get_by_label("Why you need it").fill("checking the form")
+    await agent.get_by_role("button", name="Show the customer").click()
+    await expect(agent.locator("[data-value^='cause ']")).to_have_text("缺件")
+
+
+def stepped(page: Page, step: str) -> Any:
+    return page.locator(".progress li", has_text=step)
+
+
+@pytest.fixture
+async def eventful(running: Running) -> Complaint:
+    """With clocks of every kind, an escalation, a pause and one that follows."""
+    complaint = await Complaint(running).raised(occurred_at=ago(hours=3), severity="major")
+    await complaint.heard("deadline_breached", rule="C-20")
+    await complaint.take("contact", outcome="reached", occurred_at=ago(hours=2))
+    await complaint.take("cause", cause=CAUSE)
+    await complaint.take("plan", "department_manager", plan="加急订货")
+    await complaint.take("resolve", resolution="apology")
+    await complaint.take("call-back", outcome="objecting")
+    await complaint.take("pause", waiting="for_parts")
+    await complaint.timeline()
+    return complaint
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("language", "colours"), [("en", "light"), ("en", "dark"), ("zh-CN", "light")])
+async def test_an_eventful_complaint_stands_in_nobodys_way(
+    look: Open, eventful: Complaint, language: str, colours: str
+) -> None:
+    for path in (f"/complaints/{eventful.id}", "/complaints?show=all&order=due"):
+        page = await look(path, "care_manager", language, color_scheme=colours)
+        for summary in await page.locator("[data-part=actions] summary").all():
+            await summary.click()
+        assert await serious(page) == [], path
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_an_eventful_complaint_fits_the_screen(look: Open, eventful: Complaint, screen: str) -> None:
+    for path in (f"/complaints/{eventful.id}", "/complaints?show=all&order=due"):
+        page = await look(path, "care_manager", "en", SCREENS[screen])
+        too_wide = await page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert too_wide <= 0, path

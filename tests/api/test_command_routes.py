@@ -18,6 +18,8 @@ from tests.api.conftest import Somebody
 from tests.api.test_access import BODIES
 
 SERVICES = ("reception", "workshop", "customer-care")
+LONG_WAY = {"/v1/links/{link}/complaint"}
+"""Commands of people without a token: they are no commands of a CommandRouter."""
 
 
 def commands(app: FastAPI) -> Iterator[Any]:
@@ -43,7 +45,11 @@ def apps(tmp_path: Path) -> dict[str, FastAPI]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_command_depends_on_its_caller_alone(apps: dict[str, FastAPI], service: str) -> None:
     """Wherever its router is included: the short way would not ask anything else."""
-    found = [[type(each.call) for each in route.dependant.dependencies] for route in commands(apps[service])]
+    found = [
+        [type(each.call) for each in route.dependant.dependencies]
+        for route in commands(apps[service])
+        if route.path not in LONG_WAY
+    ]
     assert len(found) >= 2
     assert found == [[Needs]] * len(found)
 

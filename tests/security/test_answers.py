@@ -31,6 +31,7 @@ PAGES = {
         "/work-orders/{order}?as_of=1",
         "/complaints?show=all",
         "/complaints/new",
+        "/complaints/statistics",
         "/complaints/{complaint}",
         "/visits/new",
         "/sites/sh02/board",
@@ -92,7 +93,7 @@ async def test_every_route_tells_the_policy(running: Running, order: Visit, comp
             role = next((role for role in Role if action in MAY[role]), None)
             id = complaint if "/complaints/" in path else order.id
             url = ("" if app == "projections" else f"/{app}") + re.sub("{.*?id}", id, path)
-            url = url.format(site="sh01", line=1, customer="c-unknown")
+            url = url.format(site="sh01", line=1, customer="c-unknown", link="forged")
             headers = {"Authorization": f"Bearer {running.token(role, 'sh01')}"} if role else {}
             async with running.client.stream(method, url, headers=headers) as answer:
                 if found := missing_policy(answer):

@@ -38,7 +38,9 @@ async def things(running: Running) -> dict[str, str]:
     raised = await running.post("/customer-care/v1/complaints", BODIES["complaints"], "care_agent", SITE)
     path = f"/v1/complaints/{raised['id']}/timeline"
     complaint = await running.get(path, "care_agent", SITE, min_position=raised["position"])
+    link = await running.post("/customer-care/v1/links", BODIES["links"], "advisor", SITE)
     return {
+        "link": link["path"].rpartition("/")[2],
         "visit_id": order.id,
         "work_order_id": order.id,
         "complaint_id": raised["id"],

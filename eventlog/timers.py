@@ -25,6 +25,8 @@ log = structlog.get_logger()
 BATCH = 1_000
 AT_ONCE = 5
 """Timers that ring beside each other, so that one which waits for somebody holds up few others."""
+PATIENCE = 15.0
+"""Seconds after which a ring that has not ended counts as failed."""
 TICK = 0.5
 """Seconds between two looks at the clock."""
 PAUSES = (5, 30, 300)
@@ -78,13 +80,13 @@ class Timer:
     correlation_id: str
 
     def metadata(self, role: str = "policy") -> Metadata:
-        """Of the command it leads to: the same however often it rings."""
+        """Of the command it leads to. Rung again, it is another one: the decider knows what has been done."""
         return Metadata(
             site=self.site,
             actor="timer",
             role=role,
             correlation_id=self.correlation_id,
-            command_id=f"timer:{self.stream}:{self.name}:{self.due_at.timestamp()}",
+            command_id=f"timer:{self.stream}:{self.name}:{self.rings_at.timestamp()}",
             occurred_at=None,
         )
 
@@ -93,8 +95,8 @@ class Timers:
     """The timers of one service.
 
     `changes` says what an event of one of `types` does to the timers of its stream; `ring` gives the command.
-    A timer rings at least once: `ring` must be harmless to repeat, which a command with the timer's metadata
-    is. Several processes may run the same timers.
+    A timer rings at least once: `ring` must be harmless to repeat, which a command is whose decider knows
+    what has been done. Of several processes one runs the timers at a time.
     """
 
     def __init__(
@@ -112,11 +114,12 @@ class Timers:
     async def run(self) -> None:
         """Follow the log and ring until cancelled; supervised, it goes on where it was."""
         await self.provision()
-        while True:
-            while await self.follow():
-                pass
-            await self.ring()
-            await asyncio.sleep(TICK)
+        async with self._store.alone("timers"):
+            while True:
+                while await self.follow():
+                    pass
+                await self.ring()
+                await asyncio.sleep(TICK)
 
     async def provision(self) -> None:
         """Create what is missing; harmless to repeat."""
@@ -156,7 +159,8 @@ class Timers:
 
     async def _ring_one(self, timer: Timer) -> None:
         try:
-            await self._ring(timer)
+            async with asyncio.timeout(PATIENCE):
+                await self._ring(timer)
         except (Unavailable, OperationalError, InterfaceError):
             raise  # nothing is wrong with this timer: the store is away
         except Exception as why:
@@ -200,7 +204,7 @@ ON CONFLICT (stream, name) DO UPDATE SET due_at = excluded.due_at, attempts = 0,
 """
 _DUE = """
 SELECT stream, name, due_at, now(), site, correlation_id FROM timer
-WHERE coalesce(again_at, due_at) <= now() ORDER BY due_at LIMIT 100
+WHERE coalesce(again_at, due_at) <= now() ORDER BY attempts > 0, coalesce(again_at, due_at) LIMIT 100
 """
 _LATER = """
 UPDATE timer SET attempts = attempts + 1,

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from eventlog import sql
+from eventlog import timers as timers_module
 from eventlog.recorded import Recorded
 from eventlog.store import EventStore, Unavailable
 from eventlog.timers import Cancel, Change, Set, Timer, Timers
@@ -32,6 +33,13 @@ def changes(recorded: Recorded) -> Iterator[Change]:
             yield Cancel("check")
 
 
+DONE_ONCE = replace(
+    DISPATCH,
+    decide=lambda team, before: [] if before[-1:] == (team,) else DISPATCH.decide(team, before),
+)
+"""A decider that knows what has been done."""
+
+
 @dataclass
 class Bell:
     """Dispatches to "done" what rings, and remembers it."""
@@ -39,12 +47,15 @@ class Bell:
     store: EventStore
     heard: list[Timer] = field(default_factory=list)
     broken: Exception | None = None
+    hangs: str | None = None
 
     async def __call__(self, timer: Timer) -> None:
         self.heard.append(timer)
         if self.broken:
             raise self.broken
-        await self.store.handle(DISPATCH, timer.stream, "done", timer.metadata())
+        if self.hangs == timer.stream:
+            await asyncio.Event().wait()
+        await self.store.handle(DONE_ONCE, timer.stream, "done", timer.metadata())
 
 
 @pytest.fixture
@@ -134,11 +145,12 @@ async def test_two_processes_lead_to_one_event(timers: Timers, store: EventStore
 
 
 async def test_the_control_of_two_processes_hears_both(timers: Timers, store: EventStore, bell: Bell) -> None:
-    """The control: without the command id of the timer, both would be recorded."""
+    """The control: a decider that does not know what has been done records both."""
     await dispatch(store, "order-1", "late")
     await timers.follow()
-    await bell(Timer("order-1", "check", PAST, PAST, "sh01", "visit-1"))
-    await store.handle(DISPATCH, "order-1", "done", by("another command"))
+    for second in range(2):
+        timer = Timer("order-1", "check", PAST, PAST + timedelta(seconds=second), "sh01", "visit-1")
+        await store.handle(DISPATCH, "order-1", "done", timer.metadata())
     assert await teams(store) == ["late", "done", "done"]
 
 
@@ -171,6 +183,18 @@ async def test_a_store_that_is_away_counts_against_no_timer(
     bell.broken = None
     await pass_time(timers)
     assert await teams(store) == ["late", "done"]
+
+
+async def test_a_ring_that_never_ends_holds_up_nobody(
+    timers: Timers, store: EventStore, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timers_module, "PATIENCE", 0.2)
+    await dispatch(store, "order-1", "late")
+    await dispatch(store, "order-2", "late")
+    bell.hangs = "order-1"
+    await pass_time(timers)
+    assert await teams(store, "order-2") == ["late", "done"]
+    assert await timers.failing() == 1
 
 
 async def test_other_events_set_nothing(timers: Timers, store: EventStore, bell: Bell) -> None:

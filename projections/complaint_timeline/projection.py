@@ -212,7 +212,7 @@ _CHANGES: dict[type[Event], Change] = {
     ComplaintReclassified: _reclassified,
     ComplaintPaused: lambda complaint, data, at: {"waiting": data.waiting, "paused_at": data.paused_at},
     ComplaintResumed: lambda complaint, data, at: {"waiting": None, "paused_at": None},
-    BlameAssigned: lambda complaint, data, at: {"blamed": data.person},
+    BlameAssigned: lambda complaint, data, at: {"blamed": data.person, "appeal": None},
     AppealFiled: lambda complaint, data, at: {"appeal": "filed"},
     AppealDecided: _decided,
     ReportedToRegion: lambda complaint, data, at: {"reported_to_region": True},

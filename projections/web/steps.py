@@ -131,7 +131,7 @@ OFFERS = (
     Offer(
         "appeal",
         Action.COMPLAINT_APPEAL,
-        lambda c, actor: c.get("blamed") == actor and "appeal" not in c,
+        lambda c, actor: c.get("blamed") == actor and not c.get("appeal"),
         "responsibility",
     ),
     Offer(

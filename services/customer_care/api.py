@@ -315,6 +315,14 @@ def api(care: EventStore, keyring: Keyring) -> CommandRouter:
         history = await care.stream(stream)
         if not history or history[0].metadata.site != caller.site:
             raise UnknownStream(stream)
+        context = event.type.rpartition(".")[0]
+        personal = {
+            f"{context}.{name}": fields[name]
+            for name, field in event.model_fields.items()
+            if fields.get(name) is not None and Sealed in (field.annotation, *get_args(field.annotation))
+        }
+        if not personal:
+            return {}
         begun = history[0].event
         customer = begun.customer if isinstance(begun, ComplaintRaised | ComplaintTakenOver) else None
         if customer is None:
@@ -322,12 +330,6 @@ def api(care: EventStore, keyring: Keyring) -> CommandRouter:
                 409,
                 "This complaint came from another system without its customer; nothing can be typed here.",
             )
-        context = event.type.rpartition(".")[0]
-        personal = {
-            f"{context}.{name}": fields[name]
-            for name, field in event.model_fields.items()
-            if fields.get(name) is not None and Sealed in (field.annotation, *get_args(field.annotation))
-        }
         try:
             sealed = await keyring.seal_many(customer, personal)
         except Erased:

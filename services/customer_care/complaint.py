@@ -89,6 +89,8 @@ class Complaint:
     appealed: bool = False
     reported: bool = False
     paused_at: datetime | None = None
+    pauses: tuple[tuple[datetime, datetime], ...] = ()
+    """Those that have ended."""
     done: frozenset[Step] = frozenset()
     deadlines: Mapping[str, Deadline] = field(default_factory=dict)
     """By rule."""
@@ -259,7 +261,7 @@ def consequences(facts: Sequence[Event], before: Complaint, at: datetime, rules:
         step = _step(fact)
         for deadline in before.deadlines.values():
             if deadline.set.step == step:
-                yield from _verdict(deadline, at)
+                yield from _verdict(_as_if_resumed(deadline, before, at, rules), at)
             elif after.ended:
                 yield _dropped(deadline)
         if after.ended:
@@ -324,7 +326,7 @@ def _started(start: Start, at: datetime, complaint: Complaint, rules: Rules) -> 
     for rule in matching(rulebook, start, complaint.severities, complaint.channel):
         due_at = due(rule, at, calendar)
         if due_at and rule.step not in complaint.done and rule.id not in complaint.deadlines:
-            yield DeadlineSet(
+            deadline = DeadlineSet(
                 complaint_id=complaint.id,
                 rule=rule.id,
                 step=rule.step,
@@ -333,6 +335,10 @@ def _started(start: Start, at: datetime, complaint: Complaint, rules: Rules) -> 
                 rulebook=rulebook.version,
                 calendar=calendar.version,
             )
+            for paused_at, resumed_at in complaint.pauses:
+                if paused_at <= deadline.due_at:
+                    deadline = _postponed(deadline, paused_at, resumed_at, rules)
+            yield deadline
 
 
 def _told_at_once(
@@ -358,8 +364,18 @@ def _still_asked_for(deadline: Deadline, complaint: Complaint, rules: Rules) -> 
     return not rule.severities or not complaint.severities.isdisjoint(rule.severities)
 
 
-def _postponed(of: DeadlineSet, paused_at: datetime, resumed_at: datetime, rules: Rules) -> Event:
-    """As much later as the pause took: in working time, if that is what the rule counts."""
+def _as_if_resumed(deadline: Deadline, complaint: Complaint, at: datetime, rules: Rules) -> Deadline:
+    """What is done while the clocks stand still is judged as if they had gone on just then."""
+    if complaint.paused_at is None or not deadline.stands_still(complaint.paused_at):
+        return deadline
+    return replace(deadline, set=_postponed(deadline.set, complaint.paused_at, at, rules))
+
+
+def _postponed(of: DeadlineSet, paused_at: datetime, resumed_at: datetime, rules: Rules) -> DeadlineSet:
+    """As much later as the pause took from its start on: in working time, if that is what the rule counts."""
+    paused_at = max(paused_at, of.starts_at)
+    if resumed_at <= paused_at:
+        return of
     rule, calendar = _rule(of, rules), rules.calendar_version(of.calendar)
     due_at = of.due_at + (resumed_at - paused_at)
     if rule.clock == "working_time" and (left := work_between(calendar, paused_at, of.due_at)):
@@ -446,10 +462,11 @@ def evolve(complaint: Complaint, event: Event) -> Complaint:
             return replace(complaint, subject=subject, severities=frozenset(severities))
         case ComplaintPaused(paused_at=at):
             return replace(complaint, paused_at=at)
-        case ComplaintResumed():
-            return replace(complaint, paused_at=None)
+        case ComplaintResumed(resumed_at=at):
+            pause = (complaint.paused_at or at, at)
+            return replace(complaint, paused_at=None, pauses=(*complaint.pauses, pause))
         case BlameAssigned(person=person):
-            return replace(complaint, blamed=person)
+            return replace(complaint, blamed=person, appealed=False, appeal=None)
         case AppealFiled():
             return replace(complaint, appealed=True)
         case AppealDecided(granted=granted):

@@ -168,7 +168,12 @@ def load_channels(path: Path | None) -> Sequence[Webhook | Email]:
     try:
         found = tomllib.loads(path.read_text("utf-8")).get("channel", [])
         channels: list[Webhook | Email] = TypeAdapter(list[Channel]).validate_python(found)
-    except (OSError, ValidationError, tomllib.TOMLDecodeError) as why:
+    except ValidationError as why:
+        # Without what was written there: it may be a password.
+        first = why.errors(include_input=False, include_context=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"the notifications of {path} cannot be used: {place}: {first['msg']}") from None
+    except (OSError, tomllib.TOMLDecodeError) as why:
         raise ValueError(f"the notifications of {path} cannot be used: {why}") from None
     names = [channel.name for channel in channels]
     if len(set(names)) < len(names):

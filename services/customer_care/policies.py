@@ -53,7 +53,7 @@ def policies(care: EventStore, keyring: Keyring) -> Policies:
             decider,
             complaint_stream(again.complaint_id),
             again,
-            replace(metadata, correlation_id=again.complaint_id),
+            replace(metadata, correlation_id=again.complaint_id, occurred_at=again.at),
             new=True,
         )
 

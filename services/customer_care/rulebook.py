@@ -32,10 +32,10 @@ class Rules:
         return _in_force(self.calendars, at)
 
     def rulebook_version(self, version: int) -> Rulebook:
-        return next(each for each in self.rulebooks if each.version == version)
+        return next(each for each in reversed(self.rulebooks) if each.version == version)
 
     def calendar_version(self, version: int) -> Calendar:
-        return next(each for each in self.calendars if each.version == version)
+        return next(each for each in reversed(self.calendars) if each.version == version)
 
 
 def matching(rulebook: Rulebook, start: Start, severities: Set[Severity], channel: Channel) -> Iterator[Rule]:

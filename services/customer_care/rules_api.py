@@ -1,12 +1,13 @@
 """The rules for complaints and the working hours of a site: read, tried out on the past, published."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from access.guard import needs
@@ -17,7 +18,7 @@ from access.tokens import Principal
 from eventlog.store import EventStore
 from events.customer_care import ComplaintRaised
 from events.rulebook import Calendar, Rulebook
-from services.commands_over_http import Body, Caller, CommandRouter, answer, commanding
+from services.commands_over_http import Body, Caller, CommandRouter, Time, answer, commanding
 from services.customer_care.published_rules import (
     PUBLISHED,
     Command,
@@ -46,9 +47,9 @@ class Simulation(RequestBody):
 
     rulebook: Rulebook | None = None
     calendar: Calendar | None = None
-    since: AwareDatetime | None = None
+    since: Time | None = None
     """A quarter ago, if it is left out."""
-    until: AwareDatetime | None = None
+    until: Time | None = None
 
 
 class Verdict(BaseModel):
@@ -119,7 +120,7 @@ def rules_api(care: EventStore) -> list[APIRouter]:
             [body.calendar] if body.calendar else held.calendars,
         )
         histories = [await care.stream(stream) for stream in streams]
-        found = differences(histories, tried, now)
+        found = await asyncio.to_thread(differences, histories, tried, now)
         return {"complaints": len(streams), "differences": [asdict(each) for each in found]}
 
     async def publish(command: Command, body: Body, caller: Caller) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.customer_care.rulebook import SHIPPED
+from tests.journeys.story import eventually
 from tests.system import Running
 
 SITE = "qd01"
@@ -101,3 +102,36 @@ async def test_a_simulation_says_what_would_have_been_otherwise(running: Running
     assert found["C-20"]["actual"]["outcome"] == found["C-20"]["simulated"]["outcome"] == "pending"
     assert found["C-20"]["simulated"]["due_at"] < found["C-20"]["actual"]["due_at"]
     assert found["C-22.contact"]["simulated"] is None
+
+
+async def test_a_simulation_of_no_year_of_ours_is_refused(running: Running) -> None:
+    body = {"until": "0001-01-01T00:00:00Z"}
+    answer = await running.send(f"{CARE}/rulebook/simulate", body, "care_manager", SITE)
+    assert answer.status_code == 422, answer.text
+
+
+async def test_a_step_without_words_goes_on_after_an_erasure(running: Running) -> None:
+    raised = {
+        "channel": "phone",
+        "subject": "other",
+        "severity": "ordinary",
+        "customer_name": "王",
+        "phone": "13900000077",
+        "narrative": "x",
+    }
+    site = "qd03"
+    complaint = await running.post(f"{CARE}/complaints", raised, "care_agent", site)
+    path = f"{CARE}/complaints/{complaint['id']}"
+    await running.post(f"{path}/contact", {"outcome": "reached"}, "care_agent", site)
+    await running.post(f"{path}/resolve", {"resolution": "apology"}, "care_manager", site)
+    timeline = f"/v1/complaints/{complaint['id']}/timeline"
+    read = await running.get(timeline, "care_agent", site, min_position=complaint["position"])
+    await running.post(f"{CARE}/subjects/{read.json()['customer']}/erase", {}, "care_manager", site)
+
+    async def erased() -> bool:
+        opinion = {"outcome": "not_reached", "opinion": "x"}
+        return (await running.send(f"{path}/call-back", opinion, "care_agent", site)).status_code == 409
+
+    await eventually(erased)
+    silent = await running.send(f"{path}/call-back", {"outcome": "accepted"}, "care_agent", site)
+    assert silent.status_code == 201, silent.text

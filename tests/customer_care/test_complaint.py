@@ -351,6 +351,16 @@ def test_who_is_blamed_may_appeal_and_a_granted_appeal_voids_the_complaint() -> 
     story.refuses(contact(), "the complaint is closed")
 
 
+def test_who_is_blamed_next_may_appeal_too() -> None:
+    """C-40."""
+    story = Story().raised()
+    for person in ("mechanic", "clerk"):
+        story.tell(do.Blame(complaint_id="C1", at=hours(1), person=person))
+        appeal = do.Appeal(complaint_id="C1", at=hours(2), reason=sealed)
+        assert facts(story.tell(appeal, by=person)) == ["AppealFiled"]
+        story.tell(do.DecideAppeal(complaint_id="C1", at=hours(3), granted=False))
+
+
 def test_a_refused_appeal_changes_nothing_else() -> None:
     """C-41."""
     story = Story().raised()
@@ -425,6 +435,58 @@ def test_what_had_passed_before_a_pause_is_overdue_although_the_clock_task_comes
     story.tell(do.Pause(complaint_id="C1", at=hours(1), waiting="for_parts"))
     assert names(story.tell(time_is_up("C-20", 1)))[0] == "DeadlineBreached"
     assert "C-20" not in due(story.tell(do.Resume(complaint_id="C1", at=hours(5))))
+
+
+def test_what_is_done_while_the_clocks_stand_still_is_in_time() -> None:
+    story = Story().raised().reached()
+    story.tell(do.Pause(complaint_id="C1", at=hours(5), waiting="for_parts"))
+    verdicts = [e for e in story.tell(resolve("repaired_again", 80)) if isinstance(e, CLOCKS)]
+    assert names(verdicts) == ["DeadlineMet"]
+
+
+def test_a_deadline_that_begins_during_a_pause_waits_for_the_rest_of_it_only() -> None:
+    story = Story().raised().reached().planned()
+    story.tell(do.Pause(complaint_id="C1", at=hours(5), waiting="for_parts"))
+    story.tell(do.CarryOutPlan(complaint_id="C1", at=hours(75)))
+    assert due(story.tell(do.Resume(complaint_id="C1", at=hours(76))))["C-41"] == 75 + 24 + 1
+
+
+def test_a_pause_from_before_the_complaint_counts_from_the_complaint_on() -> None:
+    story = Story().raised()
+    story.tell(do.Pause(complaint_id="C1", at=hours(-9_000), waiting="for_parts"))
+    assert due(story.tell(do.Resume(complaint_id="C1", at=hours(1))))["C-22.contact"] == 3
+
+
+def test_another_class_keeps_the_pauses_there_were() -> None:
+    story = Story().raised().reached()
+    story.tell(do.Pause(complaint_id="C1", at=hours(5), waiting="for_parts"))
+    story.tell(do.Resume(complaint_id="C1", at=hours(77)))
+    change = do.Reclassify(
+        complaint_id="C1", at=hours(78), subject="other", severities=("grievance",), reason=sealed
+    )
+    assert due(story.tell(change)) == {"C-21.return": 24 + 72, "C-21.call": 48 + 72}
+
+
+def test_another_class_and_back_goes_up_the_ladder_again() -> None:
+    story = Story().raised()
+    story.tell(time_is_up("C-22.contact", 2))
+    for at, severity in ((2.1, "grievance"), (2.2, "ordinary")):
+        story.tell(
+            do.Reclassify.model_validate(
+                {
+                    "complaint_id": "C1",
+                    "at": hours(at),
+                    "subject": "other",
+                    "severities": (severity,),
+                    "reason": sealed,
+                }
+            )
+        )
+    assert names(story.tell(time_is_up("C-22.contact", 3.5))) == [
+        "DeadlineBreached",
+        "Escalated",
+        "Escalated",
+    ]
 
 
 def test_what_is_overdue_goes_up_the_ladder_during_a_pause_too() -> None:

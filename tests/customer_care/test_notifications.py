@@ -151,3 +151,17 @@ def test_channels_are_read_from_a_file(tmp_path: Path) -> None:
             load_channels(file)
     with pytest.raises(ValueError, match="cannot be used"):
         load_channels(tmp_path / "missing.toml")
+
+
+def test_a_slip_in_the_file_tells_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "notifications.toml"
+    file.write_text(
+        '[[channel]]\nkind = "email"\nname = "mail"\nhost = "x"\nsender = "y"\npassword = "hunter2"\n'
+    )
+    with pytest.raises(ValueError, match="the notifications of") as refused:
+        load_channels(file)
+    assert "hunter2" not in str(refused.value)
+    file.write_text('[[channel]]\nkind = "webhook"\nname = "hook"\nsecret = "hunter2"\n')
+    with pytest.raises(ValueError, match="the notifications of") as refused:
+        load_channels(file)
+    assert "hunter2" not in str(refused.value)

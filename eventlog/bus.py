@@ -204,6 +204,9 @@ async def send(bus: Client, messages: bytes) -> None:
     # The client's public way takes one message at a time, and its headers only as a mapping.
     await bus._send_command(messages)
     await bus._flush_pending(force_flush=True)
+    # The client swallows a cancellation while it waits.
+    if (task := asyncio.current_task()) and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def from_message(message: Msg) -> Arrival:

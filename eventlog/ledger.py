@@ -168,7 +168,7 @@ class Ledger:
             before = {state.source: replace(state) for state in states.values()}
             # Before anything else: what follows an event that was rewritten must not be taken.
             await _stop_forked(conn, states, [arrival for arrival, _ in whole])
-            within: list[Arrival] = []
+            taken: dict[tuple[str, int], str] = {}
             rows: list[Row] = []
             for arrival, envelope in whole:
                 source, event = arrival.source, arrival.event
@@ -179,17 +179,17 @@ class Ledger:
                     if not await _former(conn, arrival):
                         state.stopped = _replaced(state.epoch, arrival.epoch)
                 elif event.pos <= state.pos:
-                    within.append(arrival)
+                    if taken.get((source, event.pos), event.hash) != event.hash:
+                        state.stopped = _rewritten(event.pos)
                 elif event.prev_pos != state.pos:
                     result.gaps.add(source)
                 else:
                     seq, state.pos = seq + 1, event.pos
+                    taken[source, event.pos] = event.hash
                     chain = link(chain, seq, source, arrival.epoch, event.pos, event.hash)
                     rows.append((seq, source, state.epoch, event.pos, event.hash, chain, *envelope))
             if len(rows) >= WORTH_A_COPY:
                 await _copy(conn, rows)
-            if rows:
-                await _stop_forked(conn, states, within)
             changed = [state for state in states.values() if state != before.get(state.source)]
             await _commit(conn, seq, chain, changed, rows)
         result.appended = len(rows)
@@ -277,6 +277,10 @@ async def _configure(conn: AsyncConnection[Any]) -> None:
     await conn.execute("SET plan_cache_mode = force_custom_plan")
 
 
+def _rewritten(position: int) -> str:
+    return f"its store was rewritten: position {position} holds another event"
+
+
 def _replaced(epoch: str, by: str) -> str:
     return f"its store was replaced: epoch {by} follows {epoch}"
 
@@ -338,19 +342,19 @@ async def _stop_forked(
     conn: AsyncConnection[Any], states: Mapping[str, SourceState], arrivals: Sequence[Arrival]
 ) -> None:
     """Stop each source of which a position comes again with another event than the one the ledger holds."""
-    repeated: dict[str, dict[int, str]] = defaultdict(dict)
+    repeated: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for arrival in arrivals:
         state = states.get(arrival.source)
         if state and not state.stopped and arrival.epoch == state.epoch and arrival.event.pos <= state.pos:
-            repeated[state.source][arrival.event.pos] = arrival.event.hash
+            repeated[state.source][arrival.event.pos].add(arrival.event.hash)
     for source, hashes in repeated.items():
         stored = await conn.execute(
             "SELECT pos, hash FROM ledger WHERE source = %s AND epoch = %s AND pos = ANY(%s) ORDER BY pos",
             (source, states[source].epoch, list(hashes)),
         )
-        forked = next((pos for pos, hash in await stored.fetchall() if hash != hashes[pos]), None)
+        forked = next((pos for pos, hash in await stored.fetchall() if {hash} != hashes[pos]), None)
         if forked is not None:
-            states[source].stopped = f"its store was rewritten: position {forked} holds another event"
+            states[source].stopped = _rewritten(forked)
 
 
 async def feed_page(

@@ -70,6 +70,9 @@ class Protocol(HttpToolsProtocol):
         self._head_came()
         if self.transport.is_closing():
             return
+        if self.cycle and not self.cycle.response_complete:
+            self.transport.close()  # an answer is on its way: no other one goes into the middle of it
+            return
         headers = {**POLICY, "Cache-Control": "no-store", "Connection": "close"}
         response = Problem(status, sentence, headers=headers).response("")
         lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]

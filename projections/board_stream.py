@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TypeAlias
 
+from psycopg import OperationalError
+
 from access.keyring import KEYS_REMEMBERED
 from access.problems import Problem
 from eventlog.signal import Signal
@@ -79,6 +81,12 @@ class Feed:
         self.forget_old()
         if cards:
             self.wake()
+
+    def missed(self, position: int) -> None:
+        """Whoever is behind is served from the view."""
+        self._changes.clear()
+        self.position = self.complete_after = position
+        self.wake()
 
     def since(self, after: int) -> list[Change]:
         """The changes in memory behind a position."""
@@ -184,13 +192,16 @@ class BoardStream:
         yield b": connected\nretry: 1000\n\n"
         while not self._ended and clock() < until:
             if after < feed.complete_after:
-                after, cards = await self._boards.changed_since(site, after)
+                try:
+                    after, cards = await self._boards.changed_since(site, after, seeing_people=seeing_people)
+                except OperationalError:
+                    return  # the browser comes again in a second, from where it was
                 changes = [Change(card, datetime.now(UTC), clock()) for card in cards]
             elif changes := feed.since(after):
                 after = changes[-1].position
             else:
                 await feed.woken()
-                if self._ended or feed.since(after):
+                if self._ended or after < feed.complete_after or feed.since(after):
                     continue
                 yield b": still here\n\n"
             if changes:

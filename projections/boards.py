@@ -35,6 +35,9 @@ class Watcher(Protocol):
     def changed(self, after: int, position: int, cards: Sequence[Card]) -> None:
         """These cards of the site, and no others, changed behind one position and up to the other."""
 
+    def missed(self, position: int) -> None:
+        """What changed up to this position could not be read as everybody may see it."""
+
 
 @dataclass(slots=True)
 class _Kept:
@@ -89,6 +92,8 @@ class Boards:
         self._moved = False
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Future[None] | None = None
+        self._keys_away: tuple[Exception, float] | None = None
+        """Why the keys database did not answer, and until when nobody else tries."""
         self.watchers: dict[str, Watcher] = {}
         """By site: told after each look, in the order of the ledger."""
 
@@ -147,12 +152,17 @@ class Boards:
             for site in wanted - self._kept.keys():
                 await self._load(conn, site, day, before[site].cards if site in before else {})
 
-    async def changed_since(self, site: str, after: int) -> tuple[int, list[Card]]:
-        """Cards of a site that changed behind a position, and the position up to which these are all."""
+    async def changed_since(self, site: str, after: int, *, seeing_people: bool) -> tuple[int, list[Card]]:
+        """Cards of a site that changed behind a position, and the position up to which these are all.
+
+        Raises psycopg.OperationalError for those who see people, while the keys database is away.
+        """
         which = SQL("t.site = {} AND t.from_pos > {}").format(site, after)
         async with self._pool.connection() as conn:
             _, position, rows = await _rows(conn, self._build, [site], which, PAGE)
-        cards, _ = await self._cards(rows)
+        cards, unreadable = await self._cards(rows)
+        if seeing_people and isinstance(unreadable, OperationalError):
+            raise unreadable
         return rows[-1].position if len(rows) == PAGE else position, list(cards.values())
 
     async def _follow(self, conn: AsyncConnection[Any]) -> None:
@@ -185,7 +195,10 @@ class Boards:
                 if unreadable:
                     kept.unreadable, kept.until = unreadable, self._clock() + TRY_AGAIN
             if watcher := self.watchers.get(site):
-                watcher.changed(position if after is None else after, position, list(cards.values()))
+                if unreadable:
+                    watcher.missed(position)
+                else:
+                    watcher.changed(position if after is None else after, position, list(cards.values()))
 
     async def _stands(self, conn: AsyncConnection[Any], position: int) -> bool:
         """Whether the live build is the one kept here, and where it was."""
@@ -220,10 +233,16 @@ class Boards:
         documents = [row.document for row in rows]
         unreadable: Exception | None = None
         masked = [hidden(document) for document in documents]
-        try:
-            clear = await unsealed(self._keyring, documents, afresh=True)
-        except (Problem, OperationalError, Tampered) as why:
-            clear, unreadable = masked, why
+        clear = masked
+        if documents and self._keys_away and self._clock() < self._keys_away[1]:
+            unreadable = self._keys_away[0]
+        else:
+            try:
+                clear = await unsealed(self._keyring, documents, afresh=True)
+            except (Problem, Tampered) as why:
+                unreadable = why
+            except OperationalError as why:
+                unreadable, self._keys_away = why, (why, self._clock() + TRY_AGAIN)
         return {
             row.key: (ShownCard(less, row.position), ShownCard(more, row.position))
             for row, less, more in zip(rows, masked, clear, strict=True)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 from psycopg import AsyncConnection
-from psycopg.errors import DiskFull
+from psycopg.errors import DiskFull, UndefinedColumn
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 
@@ -369,7 +369,10 @@ class Views:
             live = await cursor.fetchone()
             if live is None:
                 raise being_built()
-            yield conn, Build(projection, live[0])
+            try:
+                yield conn, Build(projection, live[0])
+            except UndefinedColumn:
+                raise being_built() from None  # a release that kept it otherwise made it
 
 
 _MIN_POSITION = re.compile("(?:(reception|workshop|customer_care):)?([0-9]{1,18})")

@@ -194,6 +194,31 @@ async def test_another_event_at_a_known_position_stops_that_source_alone(
     assert (await chain(ledger)).bad is None
 
 
+async def test_two_events_at_a_new_position_in_one_batch_stop_that_source(
+    ledger: Ledger, store: EventStore
+) -> None:
+    """Given a ledger that was away while its source was restored and went on: both histories come at once."""
+    await dispatch_many(store, 3)
+    first, second, third = await arrivals(store)
+    body = second.event.body.replace("A 组".encode(), "B 组".encode())
+    rewritten = replace(second, event=replace(second.event, body=body, hash=event_hash(body)))
+    await ledger.ingest([first, second, rewritten, third])
+    assert "position 2 holds another event" in str(await stopped(ledger))
+    assert await positions(ledger) == [1, 2]
+
+
+async def test_a_copy_of_an_event_hides_no_other_one_at_its_position(
+    ledger: Ledger, store: EventStore
+) -> None:
+    await dispatch_many(store, 2)
+    first, second = await arrivals(store)
+    await ledger.ingest([first, second])
+    body = second.event.body.replace("A 组".encode(), "B 组".encode())
+    rewritten = replace(second, event=replace(second.event, body=body, hash=event_hash(body)))
+    await ledger.ingest([rewritten, second])
+    assert "position 2 holds another event" in str(await stopped(ledger))
+
+
 async def test_a_store_that_was_replaced_stops_its_source(ledger: Ledger, store: EventStore) -> None:
     await dispatch_many(store, 3)
     whole = await arrivals(store)

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from access.keyring import KEYS_REMEMBERED, Keyring
@@ -23,7 +23,7 @@ from eventlog.ledger import Ledger
 from eventlog.recorded import Recorded
 from events.reception import VehicleDelivered, VehicleReceived
 from events.workshop import WorkDispatched
-from projections.boards import Boards
+from projections.boards import Boards, Card
 from projections.catalogue import PROJECTIONS
 from projections.live import LiveViews
 from projections.projection import Document
@@ -305,3 +305,46 @@ async def test_no_reader_gets_what_is_older_than_their_question(place: Dealershi
     done.set()
     await asyncio.gather(*readers)
     assert len(positions) > 3, "they read while it changed"
+
+
+@dataclass
+class Screen:
+    """What a watcher of one site is told."""
+
+    told: list[str] = field(default_factory=list)
+
+    def changed(self, after: int, position: int, cards: Sequence[Card]) -> None:
+        self.told += [f"changed up to {position}"] if cards else []
+
+    def missed(self, position: int) -> None:
+        self.told.append(f"missed up to {position}")
+
+
+async def test_a_card_whose_plate_cannot_be_read_now_is_not_told_as_one_without_plate(
+    place: Dealership,
+) -> None:
+    """Given a keys database that is away while a car comes: whoever watches asks again, and then sees it."""
+    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
+    async with AsyncConnectionPool(nowhere, min_size=0, max_size=1, timeout=0.3, open=False) as away:
+        boards, screen = Boards(place.pool, Keyring(away, bytes(32))), Screen()
+        boards.watchers["sh01"] = screen
+        await boards.look()
+        await place.receives("1")
+        await boards.look()
+        assert screen.told == ["missed up to 1"]
+        with pytest.raises(OperationalError):
+            await boards.changed_since("sh01", 0, seeing_people=True)
+        _, [(masked, _)] = await boards.changed_since("sh01", 0, seeing_people=False)
+        assert masked.document["plate"] is None
+    _, [(_, clear)] = await place.boards().changed_since("sh01", 0, seeing_people=True)
+    assert clear.document["plate"] == "沪A1"
+
+
+async def test_the_control_of_the_card_that_cannot_be_read_is_told(place: Dealership) -> None:
+    """The control: with the keys there, the same car is told at once."""
+    boards, screen = place.boards(), Screen()
+    boards.watchers["sh01"] = screen
+    await boards.look()
+    await place.receives("1")
+    await boards.look()
+    assert screen.told == ["changed up to 1"]

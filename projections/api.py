@@ -61,6 +61,8 @@ async def month(
 
 Moment = Annotated[AsOf | None, Depends(as_of)]
 InMonth = Annotated[Month, Depends(month)]
+Cursor = Annotated[str | None, Query(max_length=200, pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}|none )")]
+"""`next` of the page before: a place in the order, never the id of a thing."""
 MinPosition = Annotated[str | None, Query(max_length=60, description="`<source>:<position>` of an answer")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Before = Annotated[int | None, Query(ge=1, le=2**62)]
@@ -181,7 +183,7 @@ def api(views: Views, stream: BoardStream, pool: AsyncConnectionPool[AsyncConnec
         as_of: Moment,
         only_open: bool = False,
         limit: Limit = 50,
-        next: Annotated[str | None, Query(max_length=200)] = None,
+        next: Cursor = None,
         order: Annotated[
             Order, Query(description="`latest` raised first, or by what is `due` next, overdue before that")
         ] = "latest",

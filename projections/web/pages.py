@@ -14,7 +14,7 @@ from access.guard import SESSION_COOKIE, needs, public, same_origin
 from access.problems import Problem, missing
 from access.roles import Action
 from access.tokens import IssuerAway, Principal, Unauthenticated
-from projections.api import EventStream, Known, live_board
+from projections.api import Cursor, EventStream, Known, live_board
 from projections.board_stream import BoardStream
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.parked_messages.projection import PARKED_MESSAGES
@@ -119,7 +119,7 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
         who: ComplaintReader,
         show: str = "open",
         order: Order | None = None,
-        next: Annotated[str | None, Query(max_length=200)] = None,
+        next: Cursor = None,
     ) -> Response:
         """Whoever works on complaints is shown first what is due next."""
         order = order or ("due" if any(map(who.may, WORK_ON_COMPLAINTS)) else "latest")

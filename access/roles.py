@@ -32,14 +32,41 @@ class Role(StrEnum):
 
 @unique
 class Action(StrEnum):
+    APPOINTMENT_BOOK = "appointment.book"
+    """Booking, moving, cancelling, reminding."""
+    APPOINTMENT_READ = "appointment.read"
+    QUEUE_KEEP = "queue.keep"
+    """Who arrived, who is received next."""
     VISIT_RECEIVE = "visit.receive"
+    VISIT_INSPECT = "visit.inspect"
+    """What is seen, found and signed when a vehicle comes."""
+    VISIT_QUOTE = "visit.quote"
+    """The work order with the customer: quote, signature, hand-over to the workshop, news of delays."""
+    VISIT_CLAIM = "visit.claim"
+    """Whether the maker pays."""
+    VISIT_MANAGE = "visit.manage"
+    """What takes a manager: being there for large sums, letting a vehicle go unpaid."""
     VISIT_ANSWER = "visit.answer"
     VISIT_DELIVER = "visit.deliver"
+    """From the advisor's own check over the settlement to the customer's keys."""
+    VISIT_CASH = "visit.cash"
+    """Payments, and the gate pass that follows them."""
+    GATE_PASS_USE = "gate_pass.use"
     WORK_ORDER_DISPATCH = "work_order.dispatch"
     WORK_ORDER_ADD_REPAIR = "work_order.add_repair"
     WORK_ORDER_COMPLETE = "work_order.complete"
     WORK_ORDER_INSPECT = "work_order.inspect"
     WORK_ORDER_REWORK = "work_order.rework"
+    WORK_ORDER_WORK = "work_order.work"
+    """What a team does: taking a vehicle over, starting and ending lines, saying what takes longer."""
+    WORK_ORDER_RETURN = "work_order.return"
+    """The director's: priorities, and the way back to the advisor."""
+    WORK_ORDER_COST = "work_order.cost"
+    """Who bears what a rework costs."""
+    PARTS_PICK = "parts.pick"
+    STAFF_LICENSE = "staff.license"
+    SHOP_RULES_PUBLISH = "shop_rules.publish"
+    """The shop's numbers and prices."""
     COMPLAINT_RAISE = "complaint.raise"
     COMPLAINT_CONTACT = "complaint.contact"
     COMPLAINT_RESOLVE = "complaint.resolve"
@@ -70,7 +97,21 @@ class Action(StrEnum):
 _CARS = frozenset({Action.BOARD_READ, Action.WORK_ORDER_READ, Action.VEHICLE_READ})
 _READS = _CARS | {Action.COMPLAINT_READ}
 _PEOPLE = frozenset({Action.PERSONAL_DATA_SEE, Action.PERSONAL_DATA_REVEAL})
-_RECEPTION = frozenset({Action.VISIT_RECEIVE, Action.VISIT_ANSWER, Action.VISIT_DELIVER})
+_DESK = frozenset(
+    {
+        Action.APPOINTMENT_BOOK,
+        Action.APPOINTMENT_READ,
+        Action.QUEUE_KEEP,
+        Action.VISIT_RECEIVE,
+        Action.VISIT_INSPECT,
+    }
+)
+_RECEPTION = _DESK | {
+    Action.VISIT_QUOTE,
+    Action.VISIT_CLAIM,
+    Action.VISIT_ANSWER,
+    Action.VISIT_DELIVER,
+}
 _WORKSHOP = frozenset(
     {
         Action.WORK_ORDER_DISPATCH,
@@ -78,6 +119,9 @@ _WORKSHOP = frozenset(
         Action.WORK_ORDER_COMPLETE,
         Action.WORK_ORDER_INSPECT,
         Action.WORK_ORDER_REWORK,
+        Action.WORK_ORDER_WORK,
+        Action.WORK_ORDER_RETURN,
+        Action.WORK_ORDER_COST,
     }
 )
 _COMPLAINTS = frozenset(
@@ -106,21 +150,24 @@ MAY: Mapping[Role, frozenset[Action]] = MappingProxyType(
             Action.COMPLAINT_RAISE,
             Action.COMPLAINT_APPEAL,
         },
+        # An assistant also stands at the gate: no role of the house is there for that alone.
         Role.ASSISTANT: _CARS
+        | _DESK
         | {
-            Action.VISIT_RECEIVE,
+            Action.GATE_PASS_USE,
             Action.COMPLAINT_RAISE,
             Action.COMPLAINT_APPEAL,
             Action.PERSONAL_DATA_SEE,
         },
         # Whoever completes a repair does not inspect it.
         Role.WORKSHOP_SUPERVISOR: _CARS
-        | {Action.PERSONAL_DATA_SEE, Action.COMPLAINT_APPEAL}
+        | {Action.PERSONAL_DATA_SEE, Action.COMPLAINT_APPEAL, Action.APPOINTMENT_READ}
         | (_WORKSHOP - {Action.WORK_ORDER_INSPECT}),
         Role.TECHNICIAN: _CARS
         | {
             Action.PERSONAL_DATA_SEE,
             Action.WORK_ORDER_ADD_REPAIR,
+            Action.WORK_ORDER_WORK,
             Action.WORK_ORDER_COMPLETE,
             Action.COMPLAINT_APPEAL,
         },
@@ -131,17 +178,22 @@ MAY: Mapping[Role, frozenset[Action]] = MappingProxyType(
             Action.WORK_ORDER_REWORK,
             Action.COMPLAINT_APPEAL,
         },
-        Role.PARTS_CLERK: _CARS | {Action.COMPLAINT_APPEAL},
-        Role.CASHIER: _CARS | {Action.PERSONAL_DATA_SEE, Action.VISIT_DELIVER, Action.COMPLAINT_APPEAL},
-        Role.CLAIMS_CLERK: _CARS | {Action.PERSONAL_DATA_SEE, Action.COMPLAINT_APPEAL},
-        Role.CARE_AGENT: _READS | _PEOPLE | _CARE,
+        Role.PARTS_CLERK: _CARS | {Action.PARTS_PICK, Action.COMPLAINT_APPEAL},
+        Role.CASHIER: _CARS | {Action.PERSONAL_DATA_SEE, Action.VISIT_CASH, Action.COMPLAINT_APPEAL},
+        Role.CLAIMS_CLERK: _CARS | {Action.PERSONAL_DATA_SEE, Action.VISIT_CLAIM, Action.COMPLAINT_APPEAL},
+        Role.CARE_AGENT: _READS | _PEOPLE | _CARE | {Action.APPOINTMENT_BOOK, Action.APPOINTMENT_READ},
         # The department that owns the rules for complaints publishes them (X-14).
         Role.CARE_MANAGER: _READS
         | _PEOPLE
         | _COMPLAINTS
         | _CARE
         | {Action.SUBJECT_ERASE, Action.RULES_PUBLISH},
-        Role.DEPARTMENT_MANAGER: _READS | _PEOPLE | _RECEPTION | _WORKSHOP | _COMPLAINTS,
+        Role.DEPARTMENT_MANAGER: _READS
+        | _PEOPLE
+        | _RECEPTION
+        | _WORKSHOP
+        | _COMPLAINTS
+        | {Action.VISIT_MANAGE, Action.STAFF_LICENSE, Action.SHOP_RULES_PUBLISH},
         Role.GENERAL_MANAGER: _READS
         | _PEOPLE
         | {
@@ -149,6 +201,9 @@ MAY: Mapping[Role, frozenset[Action]] = MappingProxyType(
             Action.COMPLAINT_RESOLVE,
             Action.COMPLAINT_DECIDE,
             Action.RULES_PUBLISH,
+            Action.SHOP_RULES_PUBLISH,
+            Action.VISIT_MANAGE,
+            Action.APPOINTMENT_READ,
             Action.STATUS_READ,
             Action.SUBJECT_ERASE,
         },

@@ -158,7 +158,7 @@ class Shop:
             case "in_check", _:
                 await self._command(Role.INSPECTOR, f"{order}/quality/pass", {})
             case "ready", _:
-                await self._command(Role.CASHIER, f"{visit}/deliver", {})
+                await self._command(Role.ADVISOR, f"{visit}/deliver", {})
 
     async def _answer(self, visit: str, line: int) -> None:
         r = self._random

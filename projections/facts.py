@@ -8,7 +8,8 @@ import builtins
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar, Union, cast, get_args, get_origin
@@ -221,7 +222,8 @@ _SEALED = TypedDict("_SEALED", dict.fromkeys(Sealed.model_fields, str))  # type:
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) or (annotation,)
+    """What a value of this type may be; the members of a tuple are none of it."""
+    return (annotation,) if get_origin(annotation) is tuple else get_args(annotation) or (annotation,)
 
 
 def _strict(annotation: Any) -> Any:
@@ -233,6 +235,8 @@ def _strict(annotation: Any) -> Any:
     if origin is Literal:
         return annotation
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _CAREFULLY
+    if annotation in (date, Decimal) or (origin is tuple and arguments[0] in _TIMES):
         return _CAREFULLY
     if origin is tuple and arguments[1:] == (...,):
         return list[_strict(arguments[0])]  # type: ignore[misc]

@@ -14,8 +14,16 @@ from eventlog.store import EventStore
 from events.reception import AnswerChannel, DeclineReason, VehicleReceived
 from services.commands_over_http import Body, Caller, CommandRouter, Phone, Time, answer, commanding
 from services.personal_data import seal
-from services.reception.commands import ApproveRepair, DeclineRepair, DeliverVehicle, ReceiveVehicle
-from services.reception.visit import VISIT, visit_stream
+from services.reception.commands import (
+    ApproveRepair,
+    Command,
+    CorrectMileage,
+    DeclineRepair,
+    DeliverVehicle,
+    ReceiveVehicle,
+)
+from services.reception.rules import SHIPPED_RULES, rules_of
+from services.reception.visit import visit_decider, visit_stream
 
 
 def _vin(text: str) -> str:
@@ -41,6 +49,11 @@ class Receive(Body):
         list[Annotated[str, Field(min_length=1, max_length=500)]], Field(min_length=1, max_length=20)
     ]
     promised_at: Time | None = None
+
+
+class Correct(Body):
+    mileage_km: Mileage
+    reason: Text
 
 
 class Approve(Body):
@@ -80,7 +93,7 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
             promised_at=body.promised_at,
         )
         handled = await reception.handle(
-            VISIT,
+            visit_decider(caller.principal.actor, SHIPPED_RULES),  # no rule says who may be received
             visit_stream(visit_id),
             command,
             caller.metadata(visit_id, body),
@@ -89,6 +102,14 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         )
         warnings = [] if check_digit_fits else ["The check digit of the VIN does not fit; please compare it."]
         return answer(reception.source, visit_id, handled, warnings)
+
+    @router.command("/{visit_id}/mileage/correct")
+    async def correct_mileage(
+        visit_id: VisitId, body: Correct, caller: Annotated[Caller, commanding(Action.VISIT_RECEIVE)]
+    ) -> Response:
+        """The mileage was read wrongly; the reading before stays on record."""
+        command = CorrectMileage(visit_id=visit_id, mileage_km=body.mileage_km, reason=body.reason)
+        return await give(visit_id, command, body, caller)
 
     @router.command("/{visit_id}/repairs/{line}/approve")
     async def approve(
@@ -120,11 +141,9 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         command = DeliverVehicle(visit_id=visit_id, mileage_km=body.mileage_km)
         return await give(visit_id, command, body, caller)
 
-    async def give(
-        visit_id: str, command: ApproveRepair | DeclineRepair | DeliverVehicle, body: Body, caller: Caller
-    ) -> Response:
+    async def give(visit_id: str, command: Command, body: Body, caller: Caller) -> Response:
         handled = await reception.handle(
-            VISIT,
+            visit_decider(caller.principal.actor, await rules_of(reception, caller.site)),
             visit_stream(visit_id),
             command,
             caller.metadata(visit_id, body),

@@ -1,4 +1,4 @@
-"""What reception can be asked to do."""
+"""What reception can be asked to do. The time at which something happened comes with each command."""
 
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from events import Sealed
+from events.lines import Part
 from events.reception import AnswerChannel, DeclineReason
 
 
@@ -13,8 +14,11 @@ class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ReceiveVehicle(_Command):
+class AboutVisit(_Command):
     visit_id: str
+
+
+class ReceiveVehicle(AboutVisit):
     work_order_id: str
     vin: str
     vin_check_digit: Literal["ok", "mismatch"]
@@ -25,39 +29,58 @@ class ReceiveVehicle(_Command):
     mileage_km: int
     symptoms: tuple[str, ...]
     promised_at: datetime | None = None
+    appointment_id: str | None = None
+    appointment_book: str | None = None
+    arrival_id: str | None = None
+    model: str | None = None
+    member: bool | None = None
+    first_service: bool | None = None
+    fuel_eighths: int | None = None
 
 
-class RequestApproval(_Command):
-    visit_id: str
+class CorrectMileage(AboutVisit):
+    mileage_km: int
+    reason: str
+
+
+# Added repairs
+
+
+class RequestApproval(AboutVisit):
     work_order_id: str
     line: int
     description: str
     price_fen: int
     delay_minutes: int
+    revision: int | None = None
+    hash: str | None = None
+    labour_minutes: int | None = None
+    labour_fen: int | None = None
+    parts: tuple[Part, ...] | None = None
 
 
-class ApproveRepair(_Command):
-    visit_id: str
+class ApproveRepair(AboutVisit):
     line: int
     channel: AnswerChannel
 
 
-class DeclineRepair(_Command):
-    visit_id: str
+class DeclineRepair(AboutVisit):
     line: int
     channel: AnswerChannel
     reason: DeclineReason
 
 
-class ReadyVehicle(_Command):
-    visit_id: str
+# Delivery
 
 
-class DeliverVehicle(_Command):
-    visit_id: str
+class ReadyVehicle(AboutVisit):
+    pass
+
+
+class DeliverVehicle(AboutVisit):
     mileage_km: int | None = None
 
 
-Command: TypeAlias = (
-    ReceiveVehicle | RequestApproval | ApproveRepair | DeclineRepair | ReadyVehicle | DeliverVehicle
-)
+AddedRepairCommand: TypeAlias = RequestApproval | ApproveRepair | DeclineRepair
+DeliveryCommand: TypeAlias = ReadyVehicle | DeliverVehicle
+Command: TypeAlias = ReceiveVehicle | CorrectMileage | AddedRepairCommand | DeliveryCommand

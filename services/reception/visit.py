@@ -1,104 +1,79 @@
-"""A visit: the customer hands over a vehicle, answers for its added repairs and takes it home."""
+"""A visit: the customer hands over a vehicle, answers for its repairs, pays and takes it home.
 
-from collections.abc import Mapping
+One stream and one decision for all of it, so that nothing is started, paid or handed over on half of the
+facts; each part of it is a module.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from functools import partial
+from typing import get_args
 
 from eventlog.decider import Decider, Rejected
 from events import Event
-from events.reception import (
-    ApprovalRequested,
-    RepairApproved,
-    RepairDeclined,
-    VehicleDelivered,
-    VehicleReadied,
-    VehicleReceived,
-)
+from events.reception import MileageCorrected, VehicleReceived
+from events.shop_rules import ReceptionRules
+from services.reception import added_repairs, delivery
+from services.reception.added_repairs import AddedRepairs
 from services.reception.commands import (
-    ApproveRepair,
+    AddedRepairCommand,
     Command,
-    DeclineRepair,
-    DeliverVehicle,
-    ReadyVehicle,
+    CorrectMileage,
+    DeliveryCommand,
     ReceiveVehicle,
-    RequestApproval,
 )
-
-Answer: TypeAlias = Literal["waiting", "approved", "declined"]
+from services.reception.delivery import Delivery
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    work_order_id: str | None = None
+    id: str = ""
+    work_order_id: str = ""
     mileage_km: int = 0
-    answers: Mapping[int, Answer] = field(default_factory=dict)
-    readied: bool = False
-    delivered: bool = False
+    added: AddedRepairs = field(default=AddedRepairs())
+    delivery: Delivery = field(default=Delivery())
 
 
-def decide(command: Command, visit: Visit) -> list[Event]:
+def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRules]) -> list[Event]:
+    """`by` is who gives the command, `rules` are all versions of the site's."""
     if isinstance(command, ReceiveVehicle):
-        return [] if visit.work_order_id else [VehicleReceived(**command.model_dump())]
-    if visit.work_order_id is None:
+        return [] if visit.id else [VehicleReceived(**command.model_dump())]
+    if not visit.id:
         raise Rejected("the vehicle has not been received")
-    match command:
-        case RequestApproval(line=line):
-            return [] if line in visit.answers else [ApprovalRequested(**command.model_dump())]
-        case ApproveRepair(line=line):
-            if _answered(visit, line, "approved"):
-                return []
-            return [RepairApproved(**command.model_dump(), work_order_id=visit.work_order_id)]
-        case DeclineRepair(line=line):
-            if _answered(visit, line, "declined"):
-                return []
-            return [RepairDeclined(**command.model_dump(), work_order_id=visit.work_order_id)]
-        case ReadyVehicle(visit_id=visit_id):
-            if visit.readied:
-                return []
-            return [VehicleReadied(visit_id=visit_id, work_order_id=visit.work_order_id)]
-        case DeliverVehicle():
-            if visit.delivered:
-                return []
-            if not visit.readied:
-                raise Rejected("the vehicle has not passed its quality check yet")
-            if command.mileage_km is not None and command.mileage_km < visit.mileage_km:
-                raise Rejected(f"{command.mileage_km} km is less than the {visit.mileage_km} km at reception")
-            return [VehicleDelivered(**command.model_dump(), work_order_id=visit.work_order_id)]
+    if isinstance(command, CorrectMileage):
+        return _correct_mileage(command, visit)
+    if isinstance(command, get_args(AddedRepairCommand)):
+        return added_repairs.decide(command, visit)
+    if isinstance(command, get_args(DeliveryCommand)):
+        return delivery.decide(command, visit)
+    raise AssertionError(f"nobody decides about {command!r}")
+
+
+def _correct_mileage(command: CorrectMileage, visit: Visit) -> list[Event]:
+    if command.mileage_km == visit.mileage_km:
+        return []
+    return [MileageCorrected(**command.model_dump(), work_order_id=visit.work_order_id)]
 
 
 def evolve(visit: Visit, event: Event) -> Visit:
     match event:
         case VehicleReceived():
-            return replace(visit, work_order_id=event.work_order_id, mileage_km=event.mileage_km)
-        case ApprovalRequested(line=line):
-            return _with(visit, line, "waiting")
-        case RepairApproved(line=line):
-            return _with(visit, line, "approved")
-        case RepairDeclined(line=line):
-            return _with(visit, line, "declined")
-        case VehicleReadied():
-            return replace(visit, readied=True)
-        case VehicleDelivered():
-            return replace(visit, delivered=True)
-    return visit
+            return replace(
+                visit, id=event.visit_id, work_order_id=event.work_order_id, mileage_km=event.mileage_km
+            )
+        case MileageCorrected(mileage_km=mileage_km):
+            return replace(visit, mileage_km=mileage_km)
+    return replace(
+        visit,
+        added=added_repairs.evolve(visit.added, event),
+        delivery=delivery.evolve(visit.delivery, event),
+    )
 
 
-VISIT = Decider(initial=Visit(), decide=decide, evolve=evolve)
+def visit_decider(by: str, rules: Sequence[ReceptionRules]) -> Decider[Visit, Command]:
+    """Decides for whoever gives the command, by the rules of the site."""
+    return Decider(Visit(), partial(decide, by=by, rules=rules), evolve)
 
 
 def visit_stream(visit_id: str) -> str:
     return f"visit-{visit_id}"
-
-
-def _answered(visit: Visit, line: int, answer: Answer) -> bool:
-    """Whether the customer gave this answer before; an answer is final."""
-    before = visit.answers.get(line)
-    if before is None:
-        raise Rejected(f"no approval was requested for line {line}")
-    if before not in ("waiting", answer):
-        raise Rejected(f"line {line} was already {before}")
-    return before == answer
-
-
-def _with(visit: Visit, line: int, answer: Answer) -> Visit:
-    return replace(visit, answers={**visit.answers, line: answer})

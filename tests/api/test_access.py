@@ -44,6 +44,7 @@ NEEDS: dict[str, dict[str, Action | None]] = {
     | {
         "POST /v1/visits": Action.VISIT_RECEIVE,
         "POST /v1/visits/{visit_id}/deliver": Action.VISIT_DELIVER,
+        "POST /v1/visits/{visit_id}/mileage/correct": Action.VISIT_RECEIVE,
         "POST /v1/visits/{visit_id}/repairs/{line}/approve": Action.VISIT_ANSWER,
         "POST /v1/visits/{visit_id}/repairs/{line}/decline": Action.VISIT_ANSWER,
     },
@@ -125,6 +126,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "narrative": "…",
     },
     "decline": {"reason": "later"},
+    "correct": {"mileage_km": 1, "reason": "x"},
     "dispatch": {"team": "D 组"},
     "repairs": {"description": "x", "price_fen": 1, "delay_minutes": 1},
     "fail": {"cause": "x"},

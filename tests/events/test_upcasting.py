@@ -15,8 +15,8 @@ from events.workshop import WorkOrderOpened
 from projections import views
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from services.reception.commands import DeliverVehicle, ReadyVehicle
-from services.reception.visit import VISIT
 from services.workshop.policies import policies
+from tests.deciders import VISIT
 from tests.events.samples import VEHICLE_RECEIVED_V1, envelope
 
 V1 = envelope("reception.vehicle_received.v1")

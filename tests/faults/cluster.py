@@ -315,7 +315,7 @@ class Cluster:
         await self.answer_repair(site, id, "approve")
         await self._workshop(Role.TECHNICIAN, site, id, "complete", {})
         await self._workshop(Role.INSPECTOR, site, id, "quality/pass", {})
-        await self.command(Role.CASHIER, site, "reception", f"/v1/visits/{id}/deliver", {})
+        await self.command(Role.ADVISOR, site, "reception", f"/v1/visits/{id}/deliver", {})
 
     async def add_repair(self, site: str, id: str) -> None:
         await self._workshop(Role.WORKSHOP_SUPERVISOR, site, id, "dispatch", {"team": "A 组"})

@@ -18,7 +18,7 @@ PEOPLE = {
     "rework": "workshop_supervisor",
     "approve": "advisor",
     "decline": "advisor",
-    "deliver": "cashier",
+    "deliver": "advisor",
 }
 
 
@@ -86,7 +86,7 @@ class Visit:
         return self
 
     async def delivered(self) -> "Visit":
-        await self._post(f"/reception/v1/visits/{self.id}/deliver", {"mileage_km": 41_003}, "cashier")
+        await self._post(f"/reception/v1/visits/{self.id}/deliver", {"mileage_km": 41_003}, "advisor")
         await self.heard("workshop.work_order_closed.v1")
         return self
 

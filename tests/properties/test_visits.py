@@ -29,7 +29,6 @@ from services.reception.commands import (
     ReceiveVehicle,
     RequestApproval,
 )
-from services.reception.visit import VISIT
 from services.workshop.commands import (
     AddRepair,
     CloseWorkOrder,
@@ -43,6 +42,7 @@ from services.workshop.commands import (
     ReleaseRepair,
 )
 from services.workshop.work_order import WORK_ORDER
+from tests.deciders import VISIT
 from tests.projections.story import sealed
 from tests.recording import recorded
 
@@ -86,7 +86,7 @@ def reaction(event: Event) -> tuple[Decider[Any, Any], Any] | None:
         case VehicleReceived():
             return WORK_ORDER, OpenWorkOrder(work_order_id=ID, visit_id=ID)
         case RepairAdded():
-            return VISIT, RequestApproval(**event.model_dump())
+            return VISIT, RequestApproval(**event.model_dump(include={*RequestApproval.model_fields}))
         case RepairApproved(line=line):
             return WORK_ORDER, ReleaseRepair(work_order_id=ID, line=line)
         case RepairDeclined(line=line):

@@ -20,7 +20,7 @@ from services.reception.commands import (
     ReceiveVehicle,
     RequestApproval,
 )
-from services.reception.visit import VISIT
+from tests.deciders import VISIT
 from tests.spec import Spec
 
 visit = Spec(VISIT)

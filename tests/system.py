@@ -67,7 +67,9 @@ class Running:
             return self.process.wait(30)
 
     def token(self, role: str, site: str, *, actor: str | None = None, lifetime: float = 3600) -> str:
-        return Issuer(self.data / "secrets").token(actor or f"{role}-{site}", Role(role), [site], lifetime)
+        """Of several sites, if these are joined by commas."""
+        issuer = Issuer(self.data / "secrets")
+        return issuer.token(actor or f"{role}-{site}", Role(role), site.split(","), lifetime)
 
     async def post(
         self, path: str, json: Any, role: str, site: str = "sh01", **headers: str

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from access.keyring import Erased, Keyring
 from access.problems import Problem, missing
 from access.roles import Action
+from eventlog.recorded import Recorded
 from eventlog.store import EventStore, UnknownStream
 from events import Event, Sealed
 from events import customer_care as facts
@@ -251,7 +252,7 @@ def api(care: EventStore, keyring: Keyring) -> CommandRouter:
             narrative=sealed["narrative"],
             **body.model_dump(exclude={*clear, "occurred_at"}),
         )
-        return await give(command, body, caller, new=True)
+        return await give(command, body, caller, caller.site, new=True)
 
     def add(step: Step) -> None:
         async def post(
@@ -259,12 +260,12 @@ def api(care: EventStore, keyring: Keyring) -> CommandRouter:
             body: step.body,  # type: ignore[name-defined]
             caller: Annotated[Caller, commanding(step.action)],
         ) -> Response:
+            first = await beginning(complaint_id, caller)
             fields = body.model_dump(exclude={"occurred_at"})
             if step.sealed_in:
-                fields |= await sealed_for(complaint_id, step.sealed_in, caller, fields)
-            return await give(
-                step.command(complaint_id=complaint_id, at=_at(body), **fields), body, caller, new=False
-            )
+                fields |= await sealed_for(first.event, step.sealed_in, fields)
+            command = step.command(complaint_id=complaint_id, at=_at(body), **fields)
+            return await give(command, body, caller, first.metadata.site, new=False)
 
         router.command(
             f"/complaints/{{complaint_id}}/{step.path}",
@@ -295,26 +296,28 @@ def api(care: EventStore, keyring: Keyring) -> CommandRouter:
         )
         return answer(care.source, customer, handled)
 
-    async def give(command: do.Command, body: Body, caller: Caller, *, new: bool) -> Response:
+    async def give(command: do.Command, body: Body, caller: Caller, site: str, *, new: bool) -> Response:
         handled = await care.handle(
-            complaint_decider(caller.principal.actor, await rules_of(care, caller.site)),
+            complaint_decider(caller.principal.actor, await rules_of(care, site)),
             complaint_stream(command.complaint_id),
             command,
             # What is judged by a time carries that very time.
-            replace(caller.metadata(command.complaint_id, body), occurred_at=command.at),
+            replace(caller.metadata(command.complaint_id, body, site), occurred_at=command.at),
             new=new,
             expected_version=caller.expected_version,
         )
         return answer(care.source, command.complaint_id, handled)
 
-    async def sealed_for(
-        complaint_id: str, event: type[Event], caller: Caller, fields: dict[str, Any]
-    ) -> dict[str, Sealed]:
-        """What was typed about the complaint, under the key of the customer whom it is about."""
+    async def beginning(complaint_id: str, caller: Caller) -> Recorded:
+        """How a complaint began, and where: there it goes on, also for who works at several sites."""
         stream = complaint_stream(complaint_id)
         history = await care.stream(stream)
-        if not history or history[0].metadata.site != caller.site:
+        if not history or not caller.principal.at(history[0].metadata.site):
             raise UnknownStream(stream)
+        return history[0]
+
+    async def sealed_for(begun: Event, event: type[Event], fields: dict[str, Any]) -> dict[str, Sealed]:
+        """What was typed about the complaint, under the key of the customer whom it is about."""
         context = event.type.rpartition(".")[0]
         personal = {
             f"{context}.{name}": fields[name]
@@ -323,7 +326,6 @@ def api(care: EventStore, keyring: Keyring) -> CommandRouter:
         }
         if not personal:
             return {}
-        begun = history[0].event
         customer = begun.customer if isinstance(begun, ComplaintRaised | ComplaintTakenOver) else None
         if customer is None:
             raise Problem(

@@ -107,3 +107,34 @@ async def _timeline(
     )
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
+
+
+async def test_who_works_at_several_sites_takes_each_complaint_on_where_it_is(running: Running) -> None:
+    """C-27, C-40: the general manager of three sites signs and decides at each of them, and nowhere else."""
+    everywhere = "sh03,sh04,sh05"
+    for site in everywhere.split(","):
+        raised = await running.post("/customer-care/v1/complaints", RAISED, "care_agent", site)
+        path = f"/customer-care/v1/complaints/{raised['id']}"
+        await running.post(f"{path}/contact", {"outcome": "reached"}, "care_agent", site)
+        planned = await running.post(f"{path}/plan", {"plan": "修"}, "general_manager", everywhere)
+        await running.post(f"{path}/carry-out", {}, "general_manager", everywhere)
+        await running.post(f"{path}/call-back", {"outcome": "accepted"}, "care_manager", site)
+        signed = await running.post(f"{path}/sign-off", {}, "general_manager", everywhere)
+        assert signed["version"] > planned["version"]
+        timeline = await _timeline(running, raised["id"], "region_auditor", signed["position"], site)
+        assert (timeline["site"], timeline["status"]) == (site, "signed_off")
+        link = await running.send(f"{path}/link", {}, "general_manager", everywhere)
+        assert link.status_code == 200
+
+
+async def test_another_sites_complaint_is_answered_like_a_missing_one(running: Running) -> None:
+    raised = await running.post("/customer-care/v1/complaints", RAISED, "care_agent", "sh06")
+    for step, body in (("sign-off", {}), ("plan", {"plan": "修"}), ("link", {})):
+        answers = [
+            await running.send(
+                f"/customer-care/v1/complaints/{id}/{step}", body, "general_manager", "sh03,sh04"
+            )
+            for id in (raised["id"], "0" * 20)
+        ]
+        assert [answer.status_code for answer in answers] == [404, 404]
+        assert len({answer.json()["detail"] for answer in answers}) == 1

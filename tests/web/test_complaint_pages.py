@@ -337,6 +337,21 @@ async def test_a_complaint_goes_from_raising_to_the_archive_by_clicking(look: Op
     await expect(agent.locator("[data-value^='cause ']")).to_have_text("缺件")
 
 
+@pytest.mark.browser
+async def test_a_general_manager_of_three_sites_signs_the_form_by_clicking(
+    look: Open, running: Running, site: str
+) -> None:
+    """C-27: the form is signed where the complaint is."""
+    complaint = await Complaint(running, site).raised()
+    await complaint.take("contact", outcome="reached")
+    await complaint.take("resolve", resolution="apology")
+    await complaint.take("call-back", outcome="accepted")
+    await complaint.timeline()
+    page = await look(f"/complaints/{complaint.id}", "general_manager", site=f"sh01,{site},sh02")
+    await page.get_by_role("button", name="Sign the form").click()
+    await expect(stepped(page, "Signed off")).to_contain_text("✓")
+
+
 def stepped(page: Page, step: str) -> Any:
     return page.locator(".progress li", has_text=step)
 

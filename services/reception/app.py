@@ -6,6 +6,7 @@ from eventlog.settings import Settings
 from eventlog.store import EventStore
 from services.reception.api import api
 from services.reception.policies import policies
+from services.reception.quote_api import quote_api
 from services.service import create_service, open_keyring
 
 
@@ -13,5 +14,11 @@ def create_app(settings: Settings) -> FastAPI:
     reception = EventStore("reception", settings.reception_db)
     keyring, keys = open_keyring(settings)
     return create_service(
-        "Reception", settings, reception, policies(reception), keyring, keys, [api(reception, keyring)]
+        "Reception",
+        settings,
+        reception,
+        policies(reception),
+        keyring,
+        keys,
+        [api(reception, keyring), quote_api(reception, keyring)],
     )

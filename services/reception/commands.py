@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from events import Sealed
-from events.lines import Part
+from events.lines import Line, OldParts, Part, PaymentMethod
 from events.reception import AnswerChannel, DeclineReason
 
 
@@ -41,6 +41,38 @@ class ReceiveVehicle(AboutVisit):
 class CorrectMileage(AboutVisit):
     mileage_km: int
     reason: str
+
+
+# Quote and work order
+
+
+class IssueQuote(AboutVisit):
+    """The lines come with prices of the list in force."""
+
+    at: datetime
+    lines: tuple[Line, ...]
+    total_fen: int | None = None
+    """As somebody else added it up."""
+    promised_at: datetime | None = None
+    """None: after the work that is needed, and what waits before it (R-49)."""
+    queue_minutes: int = 0
+    payment_method: PaymentMethod
+    old_parts: OldParts
+    price_list: int
+    check_first: bool = False
+
+
+class SignWorkOrder(AboutVisit):
+    hash: str
+    channel: AnswerChannel
+    signature: str | None = None
+    answered_by: Sealed | None = None
+
+
+class HandToWorkshop(AboutVisit):
+    keys: int
+    papers: tuple[str, ...]
+    notes: str | None = None
 
 
 # Added repairs
@@ -81,6 +113,7 @@ class DeliverVehicle(AboutVisit):
     mileage_km: int | None = None
 
 
+QuoteCommand: TypeAlias = IssueQuote | SignWorkOrder | HandToWorkshop
 AddedRepairCommand: TypeAlias = RequestApproval | ApproveRepair | DeclineRepair
 DeliveryCommand: TypeAlias = ReadyVehicle | DeliverVehicle
-Command: TypeAlias = ReceiveVehicle | CorrectMileage | AddedRepairCommand | DeliveryCommand
+Command: TypeAlias = ReceiveVehicle | CorrectMileage | QuoteCommand | AddedRepairCommand | DeliveryCommand

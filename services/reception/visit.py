@@ -13,16 +13,18 @@ from eventlog.decider import Decider, Rejected
 from events import Event
 from events.reception import MileageCorrected, VehicleReceived
 from events.shop_rules import ReceptionRules
-from services.reception import added_repairs, delivery
+from services.reception import added_repairs, delivery, quote
 from services.reception.added_repairs import AddedRepairs
 from services.reception.commands import (
     AddedRepairCommand,
     Command,
     CorrectMileage,
     DeliveryCommand,
+    QuoteCommand,
     ReceiveVehicle,
 )
 from services.reception.delivery import Delivery
+from services.reception.quote import Quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Visit:
     id: str = ""
     work_order_id: str = ""
     mileage_km: int = 0
+    quote: Quote = field(default=Quote())
     added: AddedRepairs = field(default=AddedRepairs())
     delivery: Delivery = field(default=Delivery())
 
@@ -42,6 +45,8 @@ def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRul
         raise Rejected("the vehicle has not been received")
     if isinstance(command, CorrectMileage):
         return _correct_mileage(command, visit)
+    if isinstance(command, get_args(QuoteCommand)):
+        return quote.decide(command, visit, rules)
     if isinstance(command, get_args(AddedRepairCommand)):
         return added_repairs.decide(command, visit)
     if isinstance(command, get_args(DeliveryCommand)):
@@ -65,6 +70,7 @@ def evolve(visit: Visit, event: Event) -> Visit:
             return replace(visit, mileage_km=mileage_km)
     return replace(
         visit,
+        quote=quote.evolve(visit.quote, event),
         added=added_repairs.evolve(visit.added, event),
         delivery=delivery.evolve(visit.delivery, event),
     )

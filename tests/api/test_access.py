@@ -44,9 +44,12 @@ NEEDS: dict[str, dict[str, Action | None]] = {
     | {
         "POST /v1/visits": Action.VISIT_RECEIVE,
         "POST /v1/visits/{visit_id}/deliver": Action.VISIT_DELIVER,
+        "POST /v1/visits/{visit_id}/hand-over": Action.VISIT_QUOTE,
         "POST /v1/visits/{visit_id}/mileage/correct": Action.VISIT_RECEIVE,
+        "POST /v1/visits/{visit_id}/quote": Action.VISIT_QUOTE,
         "POST /v1/visits/{visit_id}/repairs/{line}/approve": Action.VISIT_ANSWER,
         "POST /v1/visits/{visit_id}/repairs/{line}/decline": Action.VISIT_ANSWER,
+        "POST /v1/visits/{visit_id}/sign": Action.VISIT_QUOTE,
     },
     "workshop": SERVICE
     | {
@@ -126,6 +129,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "narrative": "…",
     },
     "decline": {"reason": "later"},
+    "quote": {"lines": [{"operation": "BRAKES"}], "payment_method": "cash", "old_parts": "return"},
+    "sign": {"hash": "0" * 64},
     "correct": {"mileage_km": 1, "reason": "x"},
     "dispatch": {"team": "D 组"},
     "repairs": {"description": "x", "price_fen": 1, "delay_minutes": 1},

@@ -225,6 +225,24 @@ class Keyring:
             keys |= loaded
         return [None if (key := keys[each.subject]) is None else _unsealed(key, each) for each in sealed]
 
+    async def seal_bytes(self, subject: str, context: str, data: bytes) -> bytes:
+        """`data` under the subject's key, as a box to keep beside the log. Raises Erased, UnknownSubject."""
+        key = (await self._load([subject]))[subject]
+        if key is None:
+            raise Erased(f"the data of {subject} was erased")
+        return _boxed(key, subject, context, data)
+
+    async def unseal_bytes(self, subject: str, context: str, box: bytes) -> bytes | None:
+        """The data in the box; None where the subject was erased, whichever process erased them.
+
+        Raises Tampered, and UnknownSubject where no key ever was.
+        """
+        key = (await self._load([subject]))[subject]
+        try:
+            return None if key is None else _unboxed(key, subject, context, box)
+        except (InvalidTag, ValueError):
+            raise Tampered(f"{context} of {subject} is not what was sealed") from None
+
     async def erase(self, subject: str) -> None:
         """Destroys the subject's key: every value sealed for them is unreadable, everywhere, for ever.
 
@@ -345,18 +363,25 @@ def _authenticated(subject: str, context: str) -> bytes:
 
 
 def _sealed(key: AESGCM, subject: str, context: str, text: str) -> Sealed:
-    nonce = os.urandom(_NONCE)
-    box = nonce + key.encrypt(nonce, text.encode(), _authenticated(subject, context))
+    box = _boxed(key, subject, context, text.encode())
     return Sealed(subject=subject, context=context, box=base64.b64encode(box).decode())
 
 
 def _unsealed(key: AESGCM, sealed: Sealed) -> str:
     try:
         box = base64.b64decode(sealed.box, validate=True)
-        aad = _authenticated(sealed.subject, sealed.context)
-        return key.decrypt(box[:_NONCE], box[_NONCE:], aad).decode()
+        return _unboxed(key, sealed.subject, sealed.context, box).decode()
     except (InvalidTag, binascii.Error, ValueError):
         raise Tampered(f"{sealed.context} of {sealed.subject} is not what was sealed") from None
+
+
+def _boxed(key: AESGCM, subject: str, context: str, data: bytes) -> bytes:
+    nonce = os.urandom(_NONCE)
+    return nonce + key.encrypt(nonce, data, _authenticated(subject, context))
+
+
+def _unboxed(key: AESGCM, subject: str, context: str, box: bytes) -> bytes:
+    return key.decrypt(box[:_NONCE], box[_NONCE:], _authenticated(subject, context))
 
 
 async def _living(connection: AsyncConnection, digests: Collection[_Digest]) -> dict[_Digest, _Person]:

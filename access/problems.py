@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import re
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -39,7 +41,6 @@ SENTENCES = {
     404: "There is nothing here by that name.",
     405: "This cannot be done with this method.",
     408: "The body did not arrive in time.",
-    413: f"The body is larger than {MAX_BODY} bytes.",
     414: f"The address is longer than {MAX_ADDRESS} bytes.",
     431: f"The request has more than {MAX_HEADERS} header fields or {MAX_HEADER_BYTES} bytes of them.",
 }
@@ -87,8 +88,11 @@ def missing() -> Problem:
     return Problem(404, SENTENCES[404])
 
 
-def install(app: FastAPI) -> None:
-    """Every refusal and every failure of `app` becomes a problem document with the security headers on it."""
+def install(app: FastAPI, larger: Mapping[str, int] = MappingProxyType({})) -> None:
+    """Every refusal and every failure of `app` becomes a problem document with the security headers on it.
+
+    `larger` gives paths, as regular expressions, whose bodies may have more than `MAX_BODY` bytes.
+    """
     document_refusals(app)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -96,7 +100,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(DiskFull, disk_full)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_body=MAX_BODY, within=BODY_WITHIN)
+    app.add_middleware(BodyLimit, max_body=MAX_BODY, within=BODY_WITHIN, larger=larger)
     app.add_middleware(HeadLimit)
     app.add_middleware(Unexpected)
     app.add_middleware(SecurityHeaders)
@@ -243,18 +247,24 @@ class BodyLimit:
     byte where it becomes too long when it is sent in chunks. A body that trickles in for longer than `within`
     seconds is given up with 408."""
 
-    def __init__(self, app: ASGIApp, max_body: int, within: float) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body: int, within: float, larger: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self.app = app
         self.max_body = max_body
         self.within = within
+        self.larger = [(re.compile(path), most) for path, most in larger.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        most = next((most for each, most in self.larger if each.fullmatch(path)), self.max_body)
+        too_large = f"The body is larger than {most} bytes."
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self.max_body:
-            await Problem(413, SENTENCES[413]).response(scope["path"])(scope, receive, send)
+        if announced.isdigit() and int(announced) > most:
+            await Problem(413, too_large).response(scope["path"])(scope, receive, send)
             return
         taken = 0
         until: float | None = asyncio.get_running_loop().time() + self.within
@@ -268,8 +278,8 @@ class BodyLimit:
             except TimeoutError:
                 raise HTTPException(408) from None
             taken += len(message.get("body", b""))
-            if taken > self.max_body:
-                raise HTTPException(413)
+            if taken > most:
+                raise HTTPException(413, too_large)
             if not message.get("more_body"):
                 until = None  # what comes now is the end of the connection
             return message

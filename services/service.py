@@ -1,9 +1,10 @@
 """What every service is made of: an event store, its relay, its policies, its feed, and their routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import structlog
@@ -59,8 +60,12 @@ def create_service(
     keys: AsyncConnectionPool[AsyncConnection[Any]],
     routers: Sequence[APIRouter],
     timers: Timers | None = None,
+    larger: Mapping[str, int] = MappingProxyType({}),
 ) -> FastAPI:
-    """A service that answers commands as soon as its own database does, with or without the bus."""
+    """A service that answers commands as soon as its own database does, with or without the bus.
+
+    `larger` gives the paths whose bodies may be larger than others (`access.problems.install`).
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +101,7 @@ def create_service(
     )
     app.state.tokens = Tokens(settings.jwks, settings.issuer, settings.audience)
     app.state.keyring = keyring
-    install(app)
+    install(app, larger)
     install_command_errors(app)
     for router in [*routers, parked_api(store, policies), feed_api(store), health_api(store, timers)]:
         app.include_router(router)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
 from psycopg.errors import DiskFull
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from access.guard import needs, public
 from access.issuer import AUDIENCE, ISSUER, Issuer
-from access.problems import install, missing
+from access.problems import MAX_BODY, install, missing
 from access.roles import Action
 from access.tokens import Principal, Tokens
 
@@ -31,7 +31,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
 def app(issuer: Issuer) -> FastAPI:
     app = FastAPI()
     app.state.tokens = Tokens(str(issuer.jwks_file), ISSUER, AUDIENCE)
-    install(app)
+    install(app, {"/pictures/[0-9]+": 2 * MAX_BODY})
     router = APIRouter(prefix="/sites/{site}")
 
     @router.get("/board")
@@ -45,6 +45,10 @@ def app(issuer: Issuer) -> FastAPI:
         return {"kilometres": reading.kilometres}
 
     app.include_router(router)
+
+    @app.post("/pictures/{number}", dependencies=[public])
+    async def picture(number: int, request: Request) -> int:
+        return len(await request.body())
 
     @app.get("/healthz", dependencies=[public])
     async def healthz() -> dict[str, Any]:

@@ -110,6 +110,27 @@ async def test_a_changed_or_misplaced_value_is_noticed(
         await keyring.unseal_many([change(sealed)])
 
 
+async def test_a_picture_is_sealed_like_a_value(keyring: Keyring, customer: str) -> None:
+    """In its place and for its subject, and never looking the same."""
+    box, again = [await keyring.seal_bytes(customer, NAME, b"\x00\xff") for _ in range(2)]
+    assert box != again
+    assert await keyring.unseal_bytes(customer, NAME, box) == b"\x00\xff"
+    other = await keyring.subject_for({"phone": "13900000000"})
+    for subject, context, wrong in ((customer, PLATE, box), (other, NAME, box), (customer, NAME, b"short")):
+        with pytest.raises(Tampered):
+            await keyring.unseal_bytes(subject, context, wrong)
+    with pytest.raises(UnknownSubject):
+        await keyring.unseal_bytes("c-nobody", NAME, box)
+
+
+async def test_a_picture_is_gone_when_its_subject_is(keyring: Keyring, customer: str) -> None:
+    box = await keyring.seal_bytes(customer, NAME, b"picture")
+    await keyring.erase(customer)
+    assert await keyring.unseal_bytes(customer, NAME, box) is None
+    with pytest.raises(Erased):
+        await keyring.seal_bytes(customer, NAME, b"another")
+
+
 async def test_a_value_cannot_pose_as_somebody_elses(keyring: Keyring, customer: str) -> None:
     sealed = await keyring.seal(customer, NAME, "王丽")
     other = await keyring.subject_for({"phone": "13900000000"})

@@ -104,6 +104,16 @@ async def test_a_body_that_grows_too_large_in_chunks_is_refused(
     assert taken <= MAX_BODY + 2 * 64 * 1024
 
 
+async def test_a_path_may_have_a_limit_of_its_own(client: AsyncClient, advisor: dict[str, str]) -> None:
+    """And no other path beside it."""
+    large = b" " * (2 * MAX_BODY)
+    assert (await client.post("/pictures/7", content=large)).json() == len(large)
+    for path, most in (("/pictures/7", 2 * MAX_BODY), ("/pictures/7/x", MAX_BODY), (VISITS, MAX_BODY)):
+        answer = await client.post(path, content=large + b" ", headers=advisor)
+        assert answer.status_code == 413, path
+        assert answer.json()["detail"] == f"The body is larger than {most} bytes."
+
+
 async def test_a_body_just_small_enough_is_read(client: AsyncClient, advisor: dict[str, str]) -> None:
     body = b'{"kilometres": 7}'.ljust(MAX_BODY)
     answer = await client.post(VISITS, content=body, headers=advisor | {"Content-Type": "application/json"})

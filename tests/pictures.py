@@ -1,0 +1,27 @@
+"""Pictures as a camera or a pen on a screen makes them."""
+
+import base64
+from io import BytesIO
+
+from PIL import Image, ImageDraw
+
+
+def drawn(points: tuple[tuple[int, int], ...] = ((40, 120), (120, 40), (200, 130), (300, 60))) -> str:
+    """A signature as the field on the page sends it."""
+    pad = Image.new("RGBA", (400, 160), (0, 0, 0, 0))
+    ImageDraw.Draw(pad).line(points, fill=(16, 32, 64, 255), width=4)
+    return in_base64(pad)
+
+
+def in_base64(image: Image.Image) -> str:
+    return base64.b64encode(encoded(image, "PNG")).decode()
+
+
+def encoded(image: Image.Image, format: str, **how: object) -> bytes:
+    written = BytesIO()
+    image.save(written, format, **how)
+    return written.getvalue()
+
+
+def photo(size: tuple[int, int] = (640, 480), colour: str = "teal") -> bytes:
+    return encoded(Image.new("RGB", size, colour), "JPEG")

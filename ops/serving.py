@@ -109,6 +109,7 @@ async def serve(
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if "projections" in apps:
-            await apps["projections"].state.stream.end()
+            for stream in apps["projections"].state.streams:
+                await stream.end()
         server.should_exit = True
     await serving

@@ -22,6 +22,7 @@ from eventlog.bus import denied
 from eventlog.ledger import feed_page
 from events.schemas import asyncapi
 from projections.board_stream import BoardStream, Form, as_json
+from projections.complaint_stream import ComplaintStream
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.complaint_timeline.statistics import Month
 from projections.projection import Projection
@@ -112,15 +113,23 @@ async def live_board(
     seeing_people = await views.open_board(who, site)
     stream.must_have_room()
     frames = stream.watch(site, after, seeing_people=seeing_people, form=form)
-    # The second one is for proxies: they pass on each event when it comes.
-    return EventStream(frames, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+    return EventStream(frames, headers=STREAMED)
+
+
+STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+"""The second one is for proxies: they pass on each event when it comes."""
 
 
 class Reveal(RequestBody):
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
 
-def api(views: Views, stream: BoardStream, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> APIRouter:
+def api(
+    views: Views,
+    stream: BoardStream,
+    complaint_stream: ComplaintStream,
+    pool: AsyncConnectionPool[AsyncConnection[Any]],
+) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/sites", tags=["boards"])
@@ -225,6 +234,20 @@ def api(views: Views, stream: BoardStream, pool: AsyncConnectionPool[AsyncConnec
         if min_position:
             await views.wait_for(COMPLAINT_TIMELINE, min_position)
         return _answer(await views.complaint(who, id, as_of, limit=limit, before=next), match)
+
+    @router.get("/complaints/stream", tags=["complaints"], response_class=EventStream)
+    async def complaints_stream(
+        who: Annotated[Principal, needs(Action.COMPLAINT_READ)], after: Known
+    ) -> Response:
+        """Server-sent events: `complaint` with each that changed, as it stands now; nothing sealed in clear."""
+        return EventStream(await complaint_stream.open(who, None, after), headers=STREAMED)
+
+    @router.get("/complaints/{id}/timeline/stream", tags=["complaints"], response_class=EventStream)
+    async def complaint_timeline_stream(
+        id: str, who: Annotated[Principal, needs(Action.COMPLAINT_READ)], after: Known
+    ) -> Response:
+        """Server-sent events: `entry` with each fact, nothing sealed in clear; the id is its position."""
+        return EventStream(await complaint_stream.open(who, id, after), headers=STREAMED)
 
     @router.post("/complaints/{id}/reveal", tags=["complaints"])
     async def reveal_complaint(

@@ -26,6 +26,7 @@ from projections.api import api, health_api
 from projections.board_stream import BoardStream
 from projections.boards import Boards
 from projections.catalogue import PROJECTIONS
+from projections.complaint_stream import ComplaintStream
 from projections.feeds import open_feeds
 from projections.live import LiveViews
 from projections.reading import Views
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     sights = Sights(keys)
     views = Views(pool, live, boards, keyring, sights)
     stream = BoardStream(live, boards)
+    complaint_stream = ComplaintStream(pool, live, views)
     key = SigningKey(settings.secrets / "ledger.key")
     tasks: dict[str, Callable[[], Awaitable[None]]] = {
         "ledger": partial(run_ledger, ledger, settings.nats_url),
@@ -52,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         "wake": wake.run,
         "views": live.run,
         "board.stream": stream.run,
+        "complaint.stream": complaint_stream.run,
         "sights": sights.run,
     }
 
@@ -65,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield
             finally:
                 await stream.end()
+                await complaint_stream.end()
                 for task in running:
                     task.cancel()
                 await asyncio.gather(*running, return_exceptions=True)
@@ -77,9 +81,9 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPIOffline(title="Bayledger", version="1", lifespan=lifespan, redoc_url=None)
     app.state.tokens = Tokens(settings.jwks, settings.issuer, settings.audience)
     app.state.keyring = keyring
-    app.state.stream = stream
+    app.state.streams = (stream, complaint_stream)
     install(app)
-    app.include_router(api(views, stream, pool))
+    app.include_router(api(views, stream, complaint_stream, pool))
     app.include_router(health_api(pool))
     app.include_router(complaint_pages(views, Links(keyring)))
     app.include_router(pages(views, stream))

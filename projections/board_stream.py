@@ -33,6 +33,11 @@ LOOK_EVERY = 1.0
 
 _LINE_END = re.compile("\r\n?|\n")
 
+
+def full() -> Problem:
+    return Problem(503, "Too many screens are connected; please try again.", headers={"Retry-After": "10"})
+
+
 Form: TypeAlias = Callable[[Document, int], str]
 """What is sent of a card and its position. The same one for all to whom the same is sent."""
 
@@ -113,7 +118,7 @@ class Feed:
 
 class BoardStream:
     def __init__(self, live: LiveViews, boards: Boards) -> None:
-        self._advanced = live.advanced[WORK_ORDER_BOARD.name]
+        self._live = live
         self._boards = boards
         self._feeds: dict[str, Feed] = {}
         self._signal = Signal()
@@ -122,17 +127,11 @@ class BoardStream:
 
     async def run(self) -> None:
         """Bring what changes to the screens until cancelled: looked up once for all who watch."""
-        listening = asyncio.create_task(self._listen())
+        listening = asyncio.create_task(self._live.tell(WORK_ORDER_BOARD, self._signal))
         try:
             await self._follow()
         finally:
             listening.cancel()
-
-    async def _listen(self) -> None:
-        async with self._advanced:  # let go of while waiting only: nothing is missed in between
-            while True:
-                await self._advanced.wait()
-                self._signal.set()
 
     async def _follow(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -155,9 +154,7 @@ class BoardStream:
     def must_have_room(self) -> None:
         """Raises a 503 problem while too many are watching."""
         if self._watching >= MOST:
-            raise Problem(
-                503, "Too many screens are connected; please try again.", headers={"Retry-After": "10"}
-            )
+            raise full()
 
     async def watch(
         self, site: str, after: int | None, *, seeing_people: bool, form: Form = as_json

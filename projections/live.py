@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog.follow import Wake
+from eventlog.signal import Signal
 from eventlog.supervise import supervise
 from projections.projection import Projection
 from projections.rebuild import rebuild
@@ -45,6 +46,14 @@ class LiveViews:
                 for name, projection in self.projections.items()
             )
         )
+
+    async def tell(self, projection: Projection, signal: Signal) -> None:
+        """Set the signal whenever this process has moved a view, until cancelled."""
+        advanced = self.advanced[projection.name]
+        async with advanced:  # let go of while waiting only: nothing is missed in between
+            while True:
+                await advanced.wait()
+                signal.set()
 
     async def _follow(self, projection: Projection) -> None:
         async with self._pool.connection() as conn:

@@ -314,6 +314,17 @@ async def heard(
     return await _read_as_owner(conn, build, positions)
 
 
+async def heard_since(
+    conn: AsyncConnection[Any], build: Build, key: str, after: int, limit: int
+) -> list[tuple[int, Fact | Ignored | None]]:
+    """The first events behind a position that a document was made of, by the same rules."""
+    query = SQL(
+        "SELECT at FROM {}, unnest(heard) AS at WHERE key = %s AND at > %s ORDER BY at LIMIT %s"
+    ).format(Identifier(build.table))
+    positions = [at for [at] in await sql.rows(conn, query, (key, after, limit))]
+    return await _read_as_owner(conn, build, positions)
+
+
 async def _read_as_owner(
     conn: AsyncConnection[Any], build: Build, positions: Sequence[int]
 ) -> list[tuple[int, Fact | Ignored | None]]:

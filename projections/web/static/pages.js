@@ -11,6 +11,7 @@ const state = document.getElementById("state");
 let source;
 let position = Number(main.dataset.position ?? 0);
 let asOf = new Date();
+let catchingUp = false;
 
 function show(live) {
   if (live) asOf = new Date();
@@ -93,10 +94,25 @@ async function changed(event) {
   show(true);
 }
 
+/** Something on this page is otherwise than it says; what happens while it is fetched is fetched once more. */
+async function heard(event) {
+  position = Number(event.lastEventId);
+  if (catchingUp) return;
+  catchingUp = true;
+  try {
+    for (let at = 0; at < position; ) await refresh((at = position));
+    show(true);
+  } finally {
+    catchingUp = false;
+  }
+}
+
 function follow() {
   source = new EventSource(`${main.dataset.stream}?after=${position}`);
   source.addEventListener("open", () => show(true));
   source.addEventListener("card", (event) => changed(event).catch(() => show(false)));
+  for (const name of ["entry", "complaint"])
+    source.addEventListener(name, (event) => heard(event).catch(() => show(false)));
   // The server ends a connection now and then; only one that stays away is lost.
   source.addEventListener("error", () => setTimeout(() => source.readyState === EventSource.OPEN || show(false), 3000));
 }

@@ -35,6 +35,8 @@ class ComplaintRaised(Event, type="customer_care.complaint_raised.v1"):
     """When the customer said so: from then on the clocks run. None before there were clocks."""
     further_severities: tuple[Severity, ...] | None = None
     """A complaint about several things may be of several severities; the rules of all of them hold."""
+    vin: str | None = None
+    """The vehicle it is about, if it is not about a visit, or has none yet."""
     follows: str | None = None
     """The complaint whose solution the customer did not accept (C-27)."""
 
@@ -45,6 +47,8 @@ class CustomerContacted(Event, type="customer_care.customer_contacted.v1"):
     complaint_id: str
     channel: Channel
     outcome: Outcome
+    at: AwareDatetime | None = None
+    """When it happened, which may be before it was recorded: what depends on it comes later."""
 
 
 class ComplaintResolved(Event, type="customer_care.complaint_resolved.v1"):
@@ -52,6 +56,7 @@ class ComplaintResolved(Event, type="customer_care.complaint_resolved.v1"):
 
     complaint_id: str
     resolution: Resolution
+    at: AwareDatetime | None = None
 
 
 class ComplaintHandedOver(Event, type="customer_care.complaint_handed_over.v1"):
@@ -66,6 +71,7 @@ class CustomerUnreachable(Event, type="customer_care.customer_unreachable.v1"):
 
     complaint_id: str
     attempts: int
+    at: AwareDatetime | None = None
 
 
 class CauseFound(Event, type="customer_care.cause_found.v1"):
@@ -81,6 +87,7 @@ class PlanSigned(Event, type="customer_care.plan_signed.v1"):
     complaint_id: str
     plan: Sealed
     signed_by: str
+    at: AwareDatetime | None = None
 
 
 class CustomerTold(Event, type="customer_care.customer_told.v1"):
@@ -94,6 +101,7 @@ class PlanCarriedOut(Event, type="customer_care.plan_carried_out.v1"):
     """What the plan says is done (C-32, C-36)."""
 
     complaint_id: str
+    at: AwareDatetime | None = None
 
 
 class FormReturned(Event, type="customer_care.form_returned.v1"):
@@ -110,12 +118,14 @@ class SatisfactionCallMade(Event, type="customer_care.satisfaction_call_made.v1"
     complaint_id: str
     outcome: Satisfaction
     opinion: Sealed | None = None
+    at: AwareDatetime | None = None
 
 
 class ComplaintSignedOff(Event, type="customer_care.complaint_signed_off.v1"):
     """The general manager signed the form (C-26, C-27)."""
 
     complaint_id: str
+    at: AwareDatetime | None = None
 
 
 class ComplaintArchived(Event, type="customer_care.complaint_archived.v1"):
@@ -153,6 +163,7 @@ class BlameAssigned(Event, type="customer_care.blame_assigned.v1"):
 
     complaint_id: str
     person: str
+    at: AwareDatetime | None = None
 
 
 class AppealFiled(Event, type="customer_care.appeal_filed.v1"):
@@ -160,6 +171,7 @@ class AppealFiled(Event, type="customer_care.appeal_filed.v1"):
 
     complaint_id: str
     reason: Sealed
+    at: AwareDatetime | None = None
 
 
 class AppealDecided(Event, type="customer_care.appeal_decided.v1"):
@@ -195,6 +207,9 @@ class DeadlineMet(Event, type="customer_care.deadline_met.v1"):
     step: Step
     due_at: AwareDatetime
     done_at: AwareDatetime
+    rulebook: int | None = None
+    calendar: int | None = None
+    """The versions by which the deadline was set. None before verdicts named them."""
 
 
 class DeadlineBreached(Event, type="customer_care.deadline_breached.v1"):
@@ -207,6 +222,9 @@ class DeadlineBreached(Event, type="customer_care.deadline_breached.v1"):
     done_at: AwareDatetime | None = None
     next_at: AwareDatetime | None = None
     """When somebody further up is told, if the step is still not done."""
+    rulebook: int | None = None
+    calendar: int | None = None
+    """The versions by which the deadline was set. None before verdicts named them."""
 
 
 class DeadlineDropped(Event, type="customer_care.deadline_dropped.v1"):

@@ -58,8 +58,16 @@ def _dialable(phone: str) -> str:
     return phone
 
 
+def _vin(text: str) -> str:
+    vin = text.upper()
+    if re.fullmatch("[A-HJ-NPR-Z0-9]{17}", vin) is None:
+        raise ValueError("a VIN has 17 letters and digits, without I, O and Q")
+    return vin
+
+
 Time = Annotated[AwareDatetime, AfterValidator(_sensible)]
 Phone = Annotated[str, Field(max_length=20), AfterValidator(_dialable)]
+Vin = Annotated[str, AfterValidator(_vin)]
 
 
 class Body(RequestBody):

@@ -26,7 +26,7 @@ from events.customer_care import (
     Waiting,
 )
 from events.rulebook import Channel, Level, Severity
-from services.commands_over_http import Body, Caller, CommandRouter, Phone, answer, commanding
+from services.commands_over_http import Body, Caller, CommandRouter, Phone, Vin, answer, commanding
 from services.customer_care import commands as do
 from services.customer_care.complaint import complaint_decider, complaint_stream
 from services.customer_care.data_subject import DATA_SUBJECT, subject_stream
@@ -49,6 +49,7 @@ class Raise(Body):
     narrative: Text
     visit_id: Reference | None = None
     work_order_id: Reference | None = None
+    vin: Vin | None = None
 
 
 class HandOver(Body):

@@ -23,6 +23,7 @@ class AboutComplaint(_Command):
 class RaiseComplaint(AboutComplaint):
     visit_id: str | None = None
     work_order_id: str | None = None
+    vin: str | None = None
     channel: Channel
     subject: Subject
     severity: Severity

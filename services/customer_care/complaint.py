@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial, reduce
+from types import MappingProxyType
 from typing import assert_never
 
 from eventlog.decider import Decider, Rejected
@@ -94,6 +95,8 @@ class Complaint:
     done: frozenset[Step] = frozenset()
     deadlines: Mapping[str, Deadline] = field(default_factory=dict)
     """By rule."""
+    happened: Mapping[str, datetime] = field(default_factory=dict)
+    """When that was first on which something else depends."""
     notified: frozenset[tuple[str, str]] = frozenset()
     """(escalation, channel)"""
 
@@ -118,6 +121,8 @@ def decide(command: do.Command, complaint: Complaint, by: str, rules: Rules) -> 
         case do.NoteNotification():
             return _notified(command, complaint)
     facts = _facts(command, complaint, by, rules)
+    if facts:
+        _must_be_in_order(command, complaint)
     return [*facts, *consequences(facts, complaint, command.at, rules)]
 
 
@@ -139,38 +144,39 @@ def _facts(command: do.Command, complaint: Complaint, by: str, rules: Rules) -> 
                 raise Rejected(
                     "this contact lies before the complaint was raised; say `before_raised` if that is right"
                 )
-            return [CustomerContacted(complaint_id=id, channel=channel, outcome=outcome)]
+            return [CustomerContacted(complaint_id=id, channel=channel, outcome=outcome, at=at)]
         case do.GiveUpReaching(at=at):
             needed = rules.rulebook(complaint.raised_at or at).attempts
             if complaint.reached:
                 raise Rejected("the customer has been reached")
             if complaint.attempts < needed:
                 raise Rejected(f"the customer was tried {complaint.attempts} times of {needed}")
-            known = complaint.unreachable
-            return [] if known else [CustomerUnreachable(complaint_id=id, attempts=complaint.attempts)]
+            if complaint.unreachable:
+                return []
+            return [CustomerUnreachable(complaint_id=id, attempts=complaint.attempts, at=at)]
         case do.NoteCause(cause=cause):
             return [CauseFound(complaint_id=id, cause=cause)]
-        case do.SignPlan(plan=plan):
+        case do.SignPlan(at=at, plan=plan):
             _must_be_reached(complaint)
-            return [PlanSigned(complaint_id=id, plan=plan, signed_by=by)]
+            return [PlanSigned(complaint_id=id, plan=plan, signed_by=by, at=at)]
         case do.TellCustomer(channel=channel):
             _must_be_planned(complaint)
             return [] if "told" in complaint.done else [CustomerTold(complaint_id=id, channel=channel)]
-        case do.CarryOutPlan():
+        case do.CarryOutPlan(at=at):
             _must_be_planned(complaint)
-            return [] if "carried_out" in complaint.done else [PlanCarriedOut(complaint_id=id)]
-        case do.ResolveComplaint(resolution=resolution):
+            return [] if "carried_out" in complaint.done else [PlanCarriedOut(complaint_id=id, at=at)]
+        case do.ResolveComplaint(at=at, resolution=resolution):
             if complaint.resolution == resolution:
                 return []
             if complaint.resolution:
                 raise Rejected(f"the complaint was already resolved: {complaint.resolution}")
             if resolution != "withdrawn":
                 _must_be_reached(complaint)
-            return [ComplaintResolved(complaint_id=id, resolution=resolution)]
+            return [ComplaintResolved(complaint_id=id, resolution=resolution, at=at)]
         case do.ReturnForm(result=result, improvement=improvement):
             _must_be_acted_on(complaint)
             return [FormReturned(complaint_id=id, result=result, improvement=improvement)]
-        case do.CallBack(outcome=outcome, opinion=opinion):
+        case do.CallBack(at=at, outcome=outcome, opinion=opinion):
             _must_be_acted_on(complaint)
             if by == complaint.signed_by:
                 raise Rejected("who signed the plan does not make the satisfaction call")
@@ -178,12 +184,12 @@ def _facts(command: do.Command, complaint: Complaint, by: str, rules: Rules) -> 
                 return []
             if complaint.call:
                 raise Rejected(f"the customer has answered already: {complaint.call}")
-            return [SatisfactionCallMade(complaint_id=id, outcome=outcome, opinion=opinion)]
+            return [SatisfactionCallMade(complaint_id=id, outcome=outcome, opinion=opinion, at=at)]
         case do.SignOff(at=at):
             gave_up = complaint.calls >= rules.rulebook(complaint.raised_at or at).attempts
             if not complaint.call and not gave_up:
                 raise Rejected("the customer has not been asked yet whether it is settled")
-            return [] if complaint.signed_off else [ComplaintSignedOff(complaint_id=id)]
+            return [] if complaint.signed_off else [ComplaintSignedOff(complaint_id=id, at=at)]
         case do.Archive():
             if not complaint.signed_off:
                 raise Rejected("the general manager has not signed the form yet")
@@ -206,12 +212,14 @@ def _facts(command: do.Command, complaint: Complaint, by: str, rules: Rules) -> 
             if at < complaint.paused_at:
                 raise Rejected("the pause had not begun by then")
             return [ComplaintResumed(complaint_id=id, resumed_at=at)]
-        case do.Blame(person=person):
-            return [] if complaint.blamed == person else [BlameAssigned(complaint_id=id, person=person)]
-        case do.Appeal(reason=reason):
+        case do.Blame(at=at, person=person):
+            if complaint.blamed == person:
+                return []
+            return [BlameAssigned(complaint_id=id, person=person, at=at)]
+        case do.Appeal(at=at, reason=reason):
             if complaint.blamed != by:
                 raise Rejected("only who is held responsible may appeal")
-            return [] if complaint.appealed else [AppealFiled(complaint_id=id, reason=reason)]
+            return [] if complaint.appealed else [AppealFiled(complaint_id=id, reason=reason, at=at)]
         case do.DecideAppeal(granted=granted):
             if not complaint.appealed:
                 raise Rejected("nobody has appealed")
@@ -252,6 +260,44 @@ def _must_be_planned(complaint: Complaint) -> None:
 def _must_be_acted_on(complaint: Complaint) -> None:
     if not complaint.resolution and "carried_out" not in complaint.done:
         raise Rejected("nothing has been done about the complaint yet")
+
+
+def _must_be_in_order(command: do.Command, complaint: Complaint) -> None:
+    """A late entry lies after what it depends on: else a step would be in time that was none yet."""
+    at, known = command.at, complaint.happened
+    match command:
+        case do.RaiseComplaint() | do.ContactCustomer():
+            return
+        case do.GiveUpReaching():
+            _not_before(at, known.get("attempt"), "the customer was tried first")
+        case do.SignPlan():
+            _not_before(at, _first(known, "reached", "given_up"), "the customer was reached")
+        case do.TellCustomer() | do.CarryOutPlan():
+            _not_before(at, known.get("planned"), "the plan was signed")
+        case do.ResolveComplaint(resolution=resolution) if resolution != "withdrawn":
+            _not_before(at, _first(known, "reached", "given_up"), "the customer was reached")
+        case do.ReturnForm() | do.CallBack():
+            _not_before(at, _first(known, "carried_out", "agreed"), "something was done about the complaint")
+        case do.SignOff():
+            _not_before(at, known.get("called"), "the customer was asked whether it is settled")
+        case do.Archive():
+            _not_before(at, known.get("signed_off"), "the general manager signed the form")
+        case do.Pause() if complaint.pauses:
+            _not_before(at, complaint.pauses[-1][1], "the pause before it ended")
+        case do.Appeal():
+            _not_before(at, known.get("blamed"), "somebody was held responsible")
+        case do.DecideAppeal():
+            _not_before(at, known.get("appealed"), "the appeal was filed")
+    _not_before(at, complaint.raised_at, "the complaint was raised")
+
+
+def _not_before(at: datetime, earliest: datetime | None, what: str) -> None:
+    if earliest and at < earliest:
+        raise Rejected(f"this cannot have happened before {what}")
+
+
+def _first(known: Mapping[str, datetime], *of: str) -> datetime | None:
+    return min((known[name] for name in of if name in known), default=None)
 
 
 def consequences(facts: Sequence[Event], before: Complaint, at: datetime, rules: Rules) -> Iterator[Event]:
@@ -313,7 +359,7 @@ def _step(fact: Event) -> Step | None:
 
 def _verdict(deadline: Deadline, done_at: datetime) -> Iterator[Event]:
     """None on what is known to be late already."""
-    of = deadline.set.model_dump(include={"complaint_id", "rule", "step", "due_at"})
+    of = deadline.set.model_dump(include={"complaint_id", "rule", "step", "due_at", "rulebook", "calendar"})
     if done_at <= deadline.set.due_at:
         yield DeadlineMet(**of, done_at=done_at)
     elif not deadline.breached:
@@ -405,6 +451,8 @@ def time_is_up(command: do.TimeIsUp, complaint: Complaint, rules: Rules) -> Iter
             step=of.step,
             due_at=of.due_at,
             next_at=ladder[0][1] if ladder else None,
+            rulebook=of.rulebook,
+            calendar=of.calendar,
         )
     for n, (level, from_then_on) in enumerate(ladder, start=1):
         if from_then_on <= command.at:
@@ -429,6 +477,7 @@ def evolve(complaint: Complaint, event: Event) -> Complaint:
         # What was late is known to be late: nobody further up is told any more.
         left = {r: d for r, d in complaint.deadlines.items() if not (d.breached and d.set.step == step)}
         complaint = replace(complaint, done=complaint.done | {step}, deadlines=left)
+    complaint = replace(complaint, happened=_happened(event, complaint.happened))
     match event:
         case ComplaintRaised():
             return replace(
@@ -487,6 +536,31 @@ def evolve(complaint: Complaint, event: Event) -> Complaint:
             left = {r: d for r, d in complaint.deadlines.items() if r != rule}
             return replace(complaint, deadlines=left)
     return complaint
+
+
+def _happened(event: Event, known: Mapping[str, datetime]) -> Mapping[str, datetime]:
+    """The first time of each; with somebody else held responsible it begins anew for them."""
+    at: datetime | None = getattr(event, "at", None)
+    if at is None:
+        return known
+    if isinstance(event, BlameAssigned):
+        return {**{name: time for name, time in known.items() if name != "appealed"}, "blamed": at}
+    names = [_DEPENDED_ON[type(event)], *(["reached"] if _step(event) == "first_contact" else [])]
+    return {**known, **{name: min(at, known.get(name, at)) for name in names}}
+
+
+_DEPENDED_ON: Mapping[type[Event], str] = MappingProxyType(
+    {
+        CustomerContacted: "attempt",
+        CustomerUnreachable: "given_up",
+        PlanSigned: "planned",
+        PlanCarriedOut: "carried_out",
+        ComplaintResolved: "agreed",
+        SatisfactionCallMade: "called",
+        ComplaintSignedOff: "signed_off",
+        AppealFiled: "appealed",
+    }
+)
 
 
 def complaint_decider(by: str, rules: Rules) -> Decider[Complaint, do.Command]:

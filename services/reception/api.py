@@ -1,18 +1,17 @@
 """What people at the reception desk do."""
 
-import re
 from typing import Annotated
 
+import vininfo
 from fastapi import Path
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from starlette.responses import Response
-from vininfo import Vin
 
 from access.keyring import Keyring
 from access.roles import Action
 from eventlog.store import EventStore
 from events.reception import AnswerChannel, DeclineReason, VehicleReceived
-from services.commands_over_http import Body, Caller, CommandRouter, Phone, Time, answer, commanding
+from services.commands_over_http import Body, Caller, CommandRouter, Phone, Time, Vin, answer, commanding
 from services.personal_data import seal
 from services.reception.commands import (
     ApproveRepair,
@@ -25,14 +24,6 @@ from services.reception.commands import (
 from services.reception.rules import SHIPPED_RULES, rules_of
 from services.reception.visit import visit_decider, visit_stream
 
-
-def _vin(text: str) -> str:
-    vin = text.upper()
-    if re.fullmatch("[A-HJ-NPR-Z0-9]{17}", vin) is None:
-        raise ValueError("a VIN has 17 letters and digits, without I, O and Q")
-    return vin
-
-
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Mileage = Annotated[int, Field(ge=0, le=3_000_000, strict=True)]
 VisitId = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
@@ -40,7 +31,7 @@ Line = Annotated[int, Path(ge=1, le=1_000)]
 
 
 class Receive(Body):
-    vin: Annotated[str, AfterValidator(_vin)]
+    vin: Vin
     plate: Annotated[str, Field(min_length=1, max_length=20)]
     customer_name: Text
     phone: Phone
@@ -78,7 +69,7 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         visit_id = caller.new_id()
         clear = {"customer_name": body.customer_name, "phone": body.phone, "plate": body.plate.upper()}
         customer, sealed = await seal(keyring, VehicleReceived, body.phone, clear)
-        check_digit_fits = Vin(body.vin).verify_checksum(check_year=False)
+        check_digit_fits = vininfo.Vin(body.vin).verify_checksum(check_year=False)
         command = ReceiveVehicle(
             visit_id=visit_id,
             work_order_id=visit_id,

@@ -28,6 +28,7 @@ from projections.complaint_timeline.statistics import Month
 from projections.projection import Projection
 from projections.reading import AsOf, Order, Read, Views
 from projections.status import status
+from projections.visit_file.projection import VISIT_FILE
 from projections.work_order_board.cards import Board
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
@@ -178,6 +179,19 @@ def api(
         if min_position:
             await views.wait_for(WORK_ORDER_TIMELINE, min_position)
         return _answer(await views.work_order_timeline(who, id, as_of, limit=limit, before=next), match)
+
+    @router.get("/work-orders/{id}/file", tags=["work orders"])
+    async def visit_file(
+        id: str,
+        who: Annotated[Principal, needs(Action.WORK_ORDER_READ)],
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        """All that is known of the visit, section by section, from the appointment to the gate."""
+        if min_position:
+            await views.wait_for(VISIT_FILE, min_position)
+        return _answer(await views.visit_file(who, id, as_of), match)
 
     @router.post("/work-orders/{id}/reveal", tags=["work orders"])
     async def reveal_work_order(

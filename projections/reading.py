@@ -35,6 +35,7 @@ from projections.status import status
 from projections.timeline import entry
 from projections.unsealing import hidden, sealed_names, unseal, unsealed
 from projections.views import FOREVER, Build, earlier, heard, versions
+from projections.visit_file.projection import VISIT_FILE
 from projections.work_order_board.cards import (
     Board,
     Face,
@@ -145,6 +146,10 @@ class Views:
         before: int | None = None,
     ) -> Read | None:
         return await self._timeline(who, WORK_ORDER_TIMELINE, id, as_of, limit, before)
+
+    async def visit_file(self, who: Principal, id: str, as_of: AsOf | None = None) -> Read | None:
+        """All that is known of a visit, by the id of its work order."""
+        return await self._one(who, VISIT_FILE, id, as_of)
 
     async def complaint(
         self,

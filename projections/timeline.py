@@ -6,6 +6,9 @@ Its document says how things stand; an entry is made when somebody reads it, fro
 from projections.facts import Fact, values
 from projections.projection import Document
 
+_FOR_THE_GATE = "token"
+"""What opens the gate is shown to whoever releases it, and to nobody else."""
+
 
 def entry(fact: Fact) -> Document:
     """What happened, who did it, when, and when we heard of it."""
@@ -17,5 +20,5 @@ def entry(fact: Fact) -> Document:
         "actor": fact.actor,
         "role": fact.role,
         "causation_id": fact.causation_id,
-        "data": values(fact.data),
+        "data": {name: value for name, value in values(fact.data).items() if name != _FOR_THE_GATE},
     }

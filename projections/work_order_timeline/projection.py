@@ -2,7 +2,7 @@
 
 from projections.facts import Fact
 from projections.projection import Document, Projection
-from projections.work_order_board.projection import WORK_ORDER_BOARD
+from projections.visit_file.projection import VISIT_FILE
 
 
 def evolve(timeline: Document | None, fact: Fact) -> Document:
@@ -11,8 +11,8 @@ def evolve(timeline: Document | None, fact: Fact) -> Document:
 
 WORK_ORDER_TIMELINE = Projection(
     name="work_order_timeline",
-    version=3,
-    handles=WORK_ORDER_BOARD.handles,
-    key=WORK_ORDER_BOARD.key,
+    version=4,
+    handles=VISIT_FILE.handles,
+    key=VISIT_FILE.key,
     evolve=evolve,
 )

@@ -108,6 +108,7 @@ NEEDS: dict[str, dict[str, Action | None]] = {
         "GET /v1/sites/{site}/board/stream": Action.BOARD_READ,
         "GET /v1/status": Action.STATUS_READ,
         "GET /v1/work-orders/{id}": Action.WORK_ORDER_READ,
+        "GET /v1/work-orders/{id}/file": Action.WORK_ORDER_READ,
         "GET /v1/work-orders/{id}/timeline": Action.WORK_ORDER_READ,
         "POST /v1/complaints/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
         "POST /v1/work-orders/{id}/reveal": Action.PERSONAL_DATA_REVEAL,

@@ -110,7 +110,7 @@ async def test_two_processes_that_advance_a_view_take_turns(ledger: Ledger, conn
 
 
 async def test_a_type_of_a_newer_release_is_skipped_and_counted(ledger: Ledger, conn: Conn) -> None:
-    newer = json.loads(encode(dispatched)) | {"type": "workshop.vehicle_washed.v1"}
+    newer = json.loads(encode(dispatched)) | {"type": "workshop.vehicle_polished.v1"}
     await given_log(ledger, received, opened, canonical(newer), dispatched)
     with_unknown = await documents(conn, build := await view(conn, WORK_ORDER_BOARD))
     assert with_unknown["V1"]["column"] == "in_work"
@@ -277,7 +277,7 @@ def many_orders(count: int) -> list[bytes]:
     for fact in VISIT:
         body = encode(fact).decode()
         told += [body.replace('"V1"', f'"V{n}"').replace("-V1", f"-V{n}").encode() for n in range(count)]
-        told.append(canonical(json.loads(body) | {"type": "workshop.vehicle_washed.v1"}))
+        told.append(canonical(json.loads(body) | {"type": "workshop.vehicle_polished.v1"}))
         told.append(canonical(json.loads(body) | {"data": {"work_order_id": "V1", "line": "first"}}))
     return told
 

@@ -1,8 +1,11 @@
 """The tables of the reference that follow from the code. `python -m tests.docs.tables` writes them anew."""
 
+import ast
 import re
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,11 @@ from ops.cli import app
 from ops.serving import APPS, create_apps
 from projections.catalogue import PROJECTIONS
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+GENERATED = (*sorted(REFERENCE.glob("*.md")), ROOT / "docs" / "requirements.md")
+"""Pages with tables that follow from the code."""
+RULE = re.compile(r"\b([RWCPXK])-(\d{2,3})(?: … (?:\1-)?(\d{2,3}))?\b")
 REGION = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -140,8 +147,50 @@ def views() -> str:
     return table(*rows)
 
 
+def quoted(text: str) -> Iterator[str]:
+    """The ids of rules in a text; `C-21 … C-24` are four."""
+    for letter, first, last in RULE.findall(text):
+        yield from (f"{letter}-{n:02}" for n in range(int(first), int(last or first) + 1))
+
+
+@cache
+def tested() -> dict[str, list[str]]:
+    """By rule, the tests that quote it."""
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        source = file.read_text()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                for rule in dict.fromkeys(quoted(ast.get_source_segment(source, node) or "")):
+                    found.setdefault(rule, []).append(f"`{file.stem}::{node.name}`")
+    return found
+
+
+@cache
+def rules() -> tuple[dict[str, str], dict[str, str]]:
+    """Every rule in short, and of those that are not built the reason."""
+    known = tomllib.loads((ROOT / "tests" / "docs" / "requirements.toml").read_text())
+    return known["rules"], known["not_built"]
+
+
+def requirements() -> str:
+    rows = [("Id", "Rule", "Built and tested, or why not")]
+    short, not_built = rules()
+    tests = tested()
+    for rule, text in short.items():
+        if rule in not_built:
+            shown = f"**not built**: {not_built[rule]}"
+        else:
+            few = tests.get(rule, [])[:2]
+            more = len(tests.get(rule, [])) - len(few)
+            shown = ", ".join(few) + (f" and {more} more" if more else "")
+        rows.append((rule, text, shown))
+    return table(*rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    each.__name__: each for each in (settings, commands, routes, events, upcasters, roles, views)
+    each.__name__: each
+    for each in (settings, commands, routes, events, upcasters, roles, views, requirements)
 }
 
 
@@ -151,5 +200,5 @@ def regenerated(page: str) -> str:
 
 
 if __name__ == "__main__":
-    for path in sorted(REFERENCE.glob("*.md")):
+    for path in GENERATED:
         path.write_text(regenerated(path.read_text()))

@@ -60,7 +60,31 @@ class Checked(_Data):
     note: str | None = None
 
 
+class Hours(_Data):
+    """From opening to closing."""
+
+    opens: AwareDatetime
+    closes: AwareDatetime
+
+
 # Appointments
+
+
+class AppointmentDayOpened(Event, type="reception.appointment_day_opened.v1"):
+    """When customers are received on a day, and what is kept free between them; again whenever the rules for
+    the day have changed (R-18, R-19, R-22, R-23)."""
+
+    book: str
+    rules: int
+    """The version of the reception rules for this day."""
+    hours: tuple[Hours, ...]
+    slot_minutes: int
+    gap_minutes: int
+    slots: tuple[AwareDatetime, ...]
+    buffers: tuple[AwareDatetime, ...]
+    gaps: tuple[AwareDatetime, ...]
+    advisors: int
+    bays: int
 
 
 class AppointmentRequested(Event, type="reception.appointment_requested.v1"):
@@ -126,6 +150,8 @@ class AppointmentReminderDue(Event, type="reception.appointment_reminder_due.v1"
     book: str
     appointment_id: str
     work_order_id: str
+    reminder: int
+    """Which of them, counted from 1."""
     due_at: AwareDatetime
 
 
@@ -146,6 +172,7 @@ class AppointmentRescheduled(Event, type="reception.appointment_rescheduled.v1")
     appointment_id: str
     work_order_id: str
     to: AwareDatetime
+    to_book: str
 
 
 class AppointmentCancelled(Event, type="reception.appointment_cancelled.v1"):
@@ -180,6 +207,7 @@ class CustomerArrived(Event, type="reception.customer_arrived.v1"):
     arrival_id: str
     appointment_id: str | None = None
     slot_at: AwareDatetime | None = None
+    """Of the appointment, for who came in time for it."""
     member: bool = False
     service: ServiceKind
     welcome: Welcome = "surname"
@@ -257,6 +285,8 @@ class VehicleReceived(Event, type="reception.vehicle_received.v2"):
     promised_at: datetime | None = None
     appointment_id: str | None = None
     appointment_book: str | None = None
+    book: str | None = None
+    """Of the day on which it came: the share that has an appointment is managed (R-29)."""
     arrival_id: str | None = None
     model: str | None = None
     member: bool | None = None

@@ -57,6 +57,8 @@ class BayKeptFree(Event, type="workshop.bay_kept_free.v1"):
     starts_at: AwareDatetime
     ends_at: AwareDatetime
     parts: tuple[str, ...] = ()
+    follows: int
+    """The version of reception's book that is known here: what is older is heard too late to matter."""
 
 
 class BayFreed(Event, type="workshop.bay_freed.v1"):
@@ -64,6 +66,7 @@ class BayFreed(Event, type="workshop.bay_freed.v1"):
 
     book: str
     appointment_id: str
+    follows: int
 
 
 # Work orders

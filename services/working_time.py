@@ -48,12 +48,13 @@ def _periods(calendar: Calendar, start: datetime) -> Iterator[tuple[datetime, da
     """Those that have not ended at `start`, in order."""
     day = start.astimezone(calendar.zone).date()
     for _ in range(_FAR):
-        yield from ((opens, closes) for opens, closes in _of_day(calendar, day) if closes > start)
+        yield from ((opens, closes) for opens, closes in hours_of_day(calendar, day) if closes > start)
         day += _ONE_DAY
 
 
 @lru_cache(maxsize=4_096)
-def _of_day(calendar: Calendar, day: date) -> tuple[tuple[datetime, datetime], ...]:
+def hours_of_day(calendar: Calendar, day: date) -> tuple[tuple[datetime, datetime], ...]:
+    """From opening to closing, in order; none on a holiday."""
     return tuple(
         (
             _instant(calendar.zone, day, period.opens),

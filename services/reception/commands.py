@@ -31,6 +31,7 @@ class ReceiveVehicle(AboutVisit):
     promised_at: datetime | None = None
     appointment_id: str | None = None
     appointment_book: str | None = None
+    book: str | None = None
     arrival_id: str | None = None
     model: str | None = None
     member: bool | None = None

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from events import Sealed
 from events.lines import Line, OldParts, Part, PaymentMethod
-from events.reception import AnswerChannel, DeclineReason
+from events.reception import AnswerChannel, Checked, Damage, DeclineReason, Digest, PhotoOf
 
 
 class _Command(BaseModel):
@@ -42,6 +42,65 @@ class ReceiveVehicle(AboutVisit):
 class CorrectMileage(AboutVisit):
     mileage_km: int
     reason: str
+
+
+# Intake
+
+
+class RecordSymptom(AboutVisit):
+    description: str
+    kind: Literal["symptom", "maintenance"]
+
+
+class VerifyPapers(AboutVisit):
+    driving_licence: bool
+    maintenance_manual: bool
+    phone: bool
+
+
+class FitProtectiveSet(AboutVisit):
+    pass
+
+
+class HandOverValuables(AboutVisit):
+    items: tuple[str, ...]
+
+
+class TakePhoto(AboutVisit):
+    """The picture is kept already."""
+
+    photo: Digest
+    of: PhotoOf
+    width: int
+    height: int
+    note: str | None = None
+
+
+class RecordWalkAround(AboutVisit):
+    after: int
+    """The revision that was seen before; 0 for the first."""
+    checks: tuple[Checked, ...]
+    damages: tuple[Damage, ...]
+    fuel_eighths: int
+
+
+class SignWalkAround(AboutVisit):
+    hash: Digest
+    signature: Digest
+
+
+class InspectUnderbody(AboutVisit):
+    findings: tuple[str, ...]
+
+
+class ProvideMobility(AboutVisit):
+    kind: Literal["loan_car", "subsidy"]
+    vehicle: str | None = None
+    amount_fen: int | None = None
+
+
+class TakePart(AboutVisit):
+    """The manager is there."""
 
 
 # Quote and work order
@@ -114,7 +173,21 @@ class DeliverVehicle(AboutVisit):
     mileage_km: int | None = None
 
 
+IntakeCommand: TypeAlias = (
+    RecordSymptom
+    | VerifyPapers
+    | FitProtectiveSet
+    | HandOverValuables
+    | TakePhoto
+    | RecordWalkAround
+    | SignWalkAround
+    | InspectUnderbody
+    | ProvideMobility
+    | TakePart
+)
 QuoteCommand: TypeAlias = IssueQuote | SignWorkOrder | HandToWorkshop
 AddedRepairCommand: TypeAlias = RequestApproval | ApproveRepair | DeclineRepair
 DeliveryCommand: TypeAlias = ReadyVehicle | DeliverVehicle
-Command: TypeAlias = ReceiveVehicle | CorrectMileage | QuoteCommand | AddedRepairCommand | DeliveryCommand
+Command: TypeAlias = (
+    ReceiveVehicle | CorrectMileage | IntakeCommand | QuoteCommand | AddedRepairCommand | DeliveryCommand
+)

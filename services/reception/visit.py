@@ -13,17 +13,19 @@ from eventlog.decider import Decider, Rejected
 from events import Event
 from events.reception import MileageCorrected, VehicleReceived
 from events.shop_rules import ReceptionRules
-from services.reception import added_repairs, delivery, quote
+from services.reception import added_repairs, delivery, intake, quote
 from services.reception.added_repairs import AddedRepairs
 from services.reception.commands import (
     AddedRepairCommand,
     Command,
     CorrectMileage,
     DeliveryCommand,
+    IntakeCommand,
     QuoteCommand,
     ReceiveVehicle,
 )
 from services.reception.delivery import Delivery
+from services.reception.intake import Intake
 from services.reception.quote import Quote
 
 
@@ -32,6 +34,7 @@ class Visit:
     id: str = ""
     work_order_id: str = ""
     mileage_km: int = 0
+    intake: Intake = field(default=Intake())
     quote: Quote = field(default=Quote())
     added: AddedRepairs = field(default=AddedRepairs())
     delivery: Delivery = field(default=Delivery())
@@ -45,6 +48,8 @@ def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRul
         raise Rejected("the vehicle has not been received")
     if isinstance(command, CorrectMileage):
         return _correct_mileage(command, visit)
+    if isinstance(command, get_args(IntakeCommand)):
+        return intake.decide(command, visit)
     if isinstance(command, get_args(QuoteCommand)):
         return quote.decide(command, visit, rules)
     if isinstance(command, get_args(AddedRepairCommand)):
@@ -64,12 +69,17 @@ def evolve(visit: Visit, event: Event) -> Visit:
     match event:
         case VehicleReceived():
             return replace(
-                visit, id=event.visit_id, work_order_id=event.work_order_id, mileage_km=event.mileage_km
+                visit,
+                id=event.visit_id,
+                work_order_id=event.work_order_id,
+                mileage_km=event.mileage_km,
+                intake=intake.evolve(visit.intake, event),
             )
         case MileageCorrected(mileage_km=mileage_km):
             return replace(visit, mileage_km=mileage_km)
     return replace(
         visit,
+        intake=intake.evolve(visit.intake, event),
         quote=quote.evolve(visit.quote, event),
         added=added_repairs.evolve(visit.added, event),
         delivery=delivery.evolve(visit.delivery, event),

@@ -90,6 +90,8 @@ class Answer(BaseModel):
     position: str | None
     """`<source>:<position>`; give it to a read as `min_position` to see your own write."""
     events: list[Event]
+    hash: str | None = None
+    """Of the revision that it recorded: what an approval or a signature of it has to name."""
     warnings: list[str] = []
 
 
@@ -238,6 +240,7 @@ def answer(source: str, id: str, handled: Handled, warnings: list[str] | None = 
         version=handled.version,
         position=None if handled.position is None else f"{source}:{handled.position}",
         events=[Event(type=r.event.type, version=r.version) for r in handled.recorded],
+        hash=next((r.event.hash for r in handled.recorded if hasattr(r.event, "hash")), None),
         warnings=warnings or [],
     )
     return Response(

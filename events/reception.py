@@ -716,6 +716,7 @@ class GatePassUsed(Event, type="reception.gate_pass_used.v1"):
     visit_id: str
     work_order_id: str
     pass_id: str
+    used_at: AwareDatetime
 
 
 class NewAppointmentOffered(Event, type="reception.new_appointment_offered.v1"):

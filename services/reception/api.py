@@ -1,5 +1,6 @@
 """What people at the reception desk do."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import vininfo
@@ -129,7 +130,8 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         visit_id: VisitId, body: Deliver, caller: Annotated[Caller, commanding(Action.VISIT_DELIVER)]
     ) -> Response:
         """The customer has the vehicle back."""
-        command = DeliverVehicle(visit_id=visit_id, mileage_km=body.mileage_km)
+        at = body.occurred_at or datetime.now(UTC)
+        command = DeliverVehicle(visit_id=visit_id, at=at, mileage_km=body.mileage_km)
         return await give(visit_id, command, body, caller)
 
     async def give(visit_id: str, command: Command, body: Body, caller: Caller) -> Response:

@@ -1,6 +1,6 @@
 """What reception can be asked to do. The time at which something happened comes with each command."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from events import Sealed
 from events.lines import Line, OldParts, Part, PaymentMethod
 from events.reception import AnswerChannel, Checked, Damage, DeclineReason, Digest, PhotoOf
+
+CashierMethod: TypeAlias = Literal["cash", "card", "wechat", "alipay", "transfer"]
+"""How money comes; to pay on account is a manager's to grant (R-81)."""
 
 
 class _Command(BaseModel):
@@ -169,8 +172,107 @@ class ReadyVehicle(AboutVisit):
     pass
 
 
+class PassDeliveryCheck(AboutVisit):
+    """Each item is confirmed, or the check has not passed (R-70)."""
+
+    fault_gone: bool
+    old_parts_there: bool
+    clean_inside: bool
+    clean_outside: bool
+    nothing_left_behind: bool
+    test_driven: bool = False
+
+
+class FailDeliveryCheck(AboutVisit):
+    cause: str
+
+
+class AgreeDelivery(AboutVisit):
+    at: datetime
+    deliver_at: datetime
+    channel: AnswerChannel
+
+
+class HoldJointInspection(AboutVisit):
+    old_parts_shown: bool
+    spare_wheel_and_tools: bool
+    cleanliness_shown: bool
+    advice: str | None = None
+
+
+class RemoveProtectiveSet(AboutVisit):
+    pass
+
+
+class SetNextService(AboutVisit):
+    at: datetime
+    due_on: date
+    due_km: int
+
+
+class AgreeFollowUp(AboutVisit):
+    at: datetime
+    call_from: datetime
+    call_until: datetime
+
+
+class OfferNewAppointment(AboutVisit):
+    accepted: bool
+
+
 class DeliverVehicle(AboutVisit):
+    at: datetime
     mileage_km: int | None = None
+
+
+# Settlement
+
+
+class PrepareSettlement(AboutVisit):
+    """`discounts` are further ones, by line; `total_fen` is what the caller makes of it."""
+
+    discounts: dict[int, int] = {}
+    discount_fen: int = 0
+    total_fen: int | None = None
+
+
+class SignSettlement(AboutVisit):
+    hash: str
+    signature: str
+
+
+class ReceivePayment(AboutVisit):
+    amount_fen: int
+    method: CashierMethod
+    invoice: str | None = None
+
+
+class RefundPayment(AboutVisit):
+    payment: int
+    amount_fen: int
+    reason: str
+
+
+class ReleaseOnCredit(AboutVisit):
+    at: datetime
+    pay_by: date
+    reason: str
+
+
+# Gate pass
+
+
+class ReleaseGatePass(AboutVisit):
+    """The token was signed for this pass, to be valid from `at`."""
+
+    at: datetime
+    pass_id: str
+    token: str
+
+
+class UseGatePass(AboutVisit):
+    at: datetime
+    pass_id: str
 
 
 IntakeCommand: TypeAlias = (
@@ -187,7 +289,29 @@ IntakeCommand: TypeAlias = (
 )
 QuoteCommand: TypeAlias = IssueQuote | SignWorkOrder | HandToWorkshop
 AddedRepairCommand: TypeAlias = RequestApproval | ApproveRepair | DeclineRepair
-DeliveryCommand: TypeAlias = ReadyVehicle | DeliverVehicle
+DeliveryCommand: TypeAlias = (
+    ReadyVehicle
+    | PassDeliveryCheck
+    | FailDeliveryCheck
+    | AgreeDelivery
+    | HoldJointInspection
+    | RemoveProtectiveSet
+    | SetNextService
+    | AgreeFollowUp
+    | OfferNewAppointment
+    | DeliverVehicle
+)
+SettlementCommand: TypeAlias = (
+    PrepareSettlement | SignSettlement | ReceivePayment | RefundPayment | ReleaseOnCredit
+)
+GatePassCommand: TypeAlias = ReleaseGatePass | UseGatePass
 Command: TypeAlias = (
-    ReceiveVehicle | CorrectMileage | IntakeCommand | QuoteCommand | AddedRepairCommand | DeliveryCommand
+    ReceiveVehicle
+    | CorrectMileage
+    | IntakeCommand
+    | QuoteCommand
+    | AddedRepairCommand
+    | DeliveryCommand
+    | SettlementCommand
+    | GatePassCommand
 )

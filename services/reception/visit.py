@@ -13,20 +13,24 @@ from eventlog.decider import Decider, Rejected
 from events import Event
 from events.reception import MileageCorrected, VehicleReceived
 from events.shop_rules import ReceptionRules
-from services.reception import added_repairs, delivery, intake, quote
+from services.reception import added_repairs, delivery, gate_pass, intake, quote, settlement
 from services.reception.added_repairs import AddedRepairs
 from services.reception.commands import (
     AddedRepairCommand,
     Command,
     CorrectMileage,
     DeliveryCommand,
+    GatePassCommand,
     IntakeCommand,
     QuoteCommand,
     ReceiveVehicle,
+    SettlementCommand,
 )
 from services.reception.delivery import Delivery
+from services.reception.gate_pass import GatePass
 from services.reception.intake import Intake
 from services.reception.quote import Quote
+from services.reception.settlement import Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Visit:
     quote: Quote = field(default=Quote())
     added: AddedRepairs = field(default=AddedRepairs())
     delivery: Delivery = field(default=Delivery())
+    settlement: Settlement = field(default=Settlement())
+    gate_pass: GatePass = field(default=GatePass())
 
 
 def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRules]) -> list[Event]:
@@ -55,7 +61,11 @@ def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRul
     if isinstance(command, get_args(AddedRepairCommand)):
         return added_repairs.decide(command, visit)
     if isinstance(command, get_args(DeliveryCommand)):
-        return delivery.decide(command, visit)
+        return delivery.decide(command, visit, rules)
+    if isinstance(command, get_args(SettlementCommand)):
+        return settlement.decide(command, visit)
+    if isinstance(command, get_args(GatePassCommand)):
+        return gate_pass.decide(command, visit, rules)
     raise AssertionError(f"nobody decides about {command!r}")
 
 
@@ -83,6 +93,8 @@ def evolve(visit: Visit, event: Event) -> Visit:
         quote=quote.evolve(visit.quote, event),
         added=added_repairs.evolve(visit.added, event),
         delivery=delivery.evolve(visit.delivery, event),
+        settlement=settlement.evolve(visit.settlement, event),
+        gate_pass=gate_pass.evolve(visit.gate_pass, event),
     )
 
 

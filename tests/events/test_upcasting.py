@@ -18,6 +18,7 @@ from services.reception.commands import DeliverVehicle, ReadyVehicle
 from services.workshop.policies import policies
 from tests.deciders import VISIT
 from tests.events.samples import VEHICLE_RECEIVED_V1, envelope
+from tests.recording import OPENING
 
 V1 = envelope("reception.vehicle_received.v1")
 VISIT_ID, STREAM = V1["data"]["visit_id"], V1["stream"]
@@ -46,7 +47,7 @@ async def test_in_its_stream(reception: EventStore) -> None:
 async def test_by_a_decision(reception: EventStore) -> None:
     for_v1 = Metadata(site="sh01", actor="a", role="advisor", correlation_id="c", command_id="1")
     await reception.handle(VISIT, STREAM, ReadyVehicle(visit_id=VISIT_ID), for_v1)
-    too_low = DeliverVehicle(visit_id=VISIT_ID, mileage_km=48209)
+    too_low = DeliverVehicle(visit_id=VISIT_ID, at=OPENING, mileage_km=48209)
     again = Metadata(site="sh01", actor="a", role="advisor", correlation_id="c", command_id="2")
     with pytest.raises(Rejected, match="48209 km is less than the 48210 km at reception"):
         await reception.handle(VISIT, STREAM, too_low, again)

@@ -44,7 +44,7 @@ from services.workshop.commands import (
 from services.workshop.work_order import WORK_ORDER
 from tests.deciders import VISIT
 from tests.projections.story import sealed
-from tests.recording import recorded
+from tests.recording import OPENING, recorded
 
 Log: TypeAlias = list[Recorded]
 
@@ -62,7 +62,7 @@ RECEPTION: list[Any] = [
         mileage_km=48_210,
         symptoms=("squeals",),
     ),
-    DeliverVehicle(visit_id=ID),
+    DeliverVehicle(visit_id=ID, at=OPENING),
 ]
 for line in (1, 2):
     RECEPTION += [

@@ -7,7 +7,6 @@ from events.reception import (
     ApprovalRequested,
     RepairApproved,
     RepairDeclined,
-    VehicleDelivered,
     VehicleReadied,
     VehicleReceived,
 )
@@ -15,7 +14,6 @@ from services.reception.commands import (
     ApproveRepair,
     Command,
     DeclineRepair,
-    DeliverVehicle,
     ReadyVehicle,
     ReceiveVehicle,
     RequestApproval,
@@ -49,8 +47,6 @@ decline = DeclineRepair(visit_id="V1", line=1, channel="phone", reason="too_expe
 declined = RepairDeclined(visit_id="V1", work_order_id="V1", line=1, channel="phone", reason="too_expensive")
 ready = ReadyVehicle(visit_id="V1")
 readied = VehicleReadied(visit_id="V1", work_order_id="V1")
-deliver = DeliverVehicle(visit_id="V1", mileage_km=48_215)
-delivered = VehicleDelivered(visit_id="V1", work_order_id="V1", mileage_km=48_215)
 
 
 def test_a_customer_hands_over_a_vehicle() -> None:
@@ -107,31 +103,6 @@ def test_a_vehicle_is_readied_once() -> None:
     visit.given(received, readied).when(ready).then_nothing()
 
 
-def test_the_customer_takes_the_vehicle_home() -> None:
-    visit.given(received, readied).when(deliver).then(delivered)
-
-
-def test_the_mileage_at_delivery_may_be_unknown() -> None:
-    unread = DeliverVehicle(visit_id="V1")
-    visit.given(received, readied).when(unread).then(VehicleDelivered(visit_id="V1", work_order_id="V1"))
-
-
-def test_a_vehicle_is_delivered_once() -> None:
-    visit.given(received, readied, delivered).when(deliver).then_nothing()
-
-
-def test_nothing_is_delivered_before_its_quality_check_passed() -> None:
-    """W-17."""
-    visit.given(received).when(deliver).then_rejected("the vehicle has not passed its quality check yet")
-
-
-def test_mileage_never_falls() -> None:
-    too_low = DeliverVehicle(visit_id="V1", mileage_km=48_209)
-    visit.given(received, readied).when(too_low).then_rejected(
-        "48209 km is less than the 48210 km at reception"
-    )
-
-
-@pytest.mark.parametrize("command", [request, approve, decline, ready, deliver])
+@pytest.mark.parametrize("command", [request, approve, decline, ready])
 def test_a_visit_begins_when_the_vehicle_is_received(command: Command) -> None:
     visit.given().when(command).then_rejected("the vehicle has not been received")

@@ -136,6 +136,15 @@ class Views:
         read = await self._one(who, WORK_ORDER_BOARD, id, as_of)
         return read and Read(read.position, read.at, computed(read.document, read.at))
 
+    async def has_work_order(self, who: Principal, site: str | None, id: str) -> bool:
+        """Whether one of this number is known at the site; nothing of it is shown."""
+        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
+            query = SQL("SELECT EXISTS (SELECT FROM {} WHERE key = %s AND site = %s)").format(
+                Identifier(build.table)
+            )
+            [known] = await sql.row(conn, query, (id, site))
+        return bool(known)
+
     async def work_order_timeline(
         self,
         who: Principal,

@@ -139,7 +139,8 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
     async def new_complaint(
         request: Request, who: Annotated[Principal, needs(Action.COMPLAINT_RAISE)], work_order: str = ""
     ) -> Response:
-        return page(request, "complaint_new.html", who, work_order=work_order)
+        known = bool(work_order) and await views.has_work_order(who, who.site, work_order)
+        return page(request, "complaint_new.html", who, work_order=work_order, known=known)
 
     @router.get("/complaints/{id}")
     async def complaint(
@@ -155,6 +156,8 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
         read = await views.complaint(who, id, as_of, limit=ENTRIES, before=next)
         if read is None:
             raise missing()
+        about = read.document.get("work_order_id") or read.document.get("visit_id")
+        known = about is not None and await views.has_work_order(who, read.document["site"], about)
         linked = await views.linked_complaints(who, read.document, read.position)
         return page(
             request,
@@ -164,6 +167,7 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
             as_of=as_of,
             complaint=read.document,
             linked=linked,
+            known=known,
             clocks=clocks(read.document, read.at),
             progress=PROGRESS,
             offers=offers(read.document, who.actor, who.may) if as_of is None else {},

@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
+from projections.work_order_board.cards import SITE_ZONE
 from tests.journeys.story import eventually
 from tests.system import Running
 from tests.web.conftest import Open
@@ -411,3 +412,112 @@ async def test_a_complaint_and_the_list_move_by_themselves_when_somebody_else_ac
     await expect(listed.locator(".complaints .status")).to_contain_text("Contacted")
     await Complaint(running, site).raised()
     await expect(listed.locator(".complaints > li")).to_have_count(2)
+
+
+async def test_a_complaint_leads_to_its_visit_or_says_that_there_is_none(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    """K-19: visit and work order are one number. Another site's is answered like nobody's."""
+    theirs = (await running.post("/reception/v1/visits", VISIT, "advisor", "sh02"))["id"]
+    await eventually(lambda: known(running, theirs, "sh02"))
+    for about, link in (
+        ({"work_order_id": received}, True),
+        ({"visit_id": received}, True),
+        ({"visit_id": theirs}, False),
+        ({"work_order_id": "0" * 20}, False),
+    ):
+        complaint = await Complaint(running).raised(**about)
+        html = part_html(await complaint.page(visitor, "care_manager"), "facts")
+        assert (f'href="/work-orders/{received}"' in html) is link, about
+        assert ("No such work order at this site" in html) is not link, about
+    for id, said in ((received, False), (theirs, True), ("nothing", True)):
+        page = await visitor.get(f"/complaints/new?work_order={id}", headers=as_(running, "care_agent"))
+        assert ("No such work order at this site" in page.text) is said, id
+
+
+async def known(running: Running, work_order: str, site: str) -> bool:
+    return (await running.get(f"/v1/work-orders/{work_order}", "region_auditor", site)).status_code == 200
+
+
+def part_html(html: str, name: str) -> str:
+    found = re.search(rf'data-part="{name}".*?</section>', html)
+    return found[0] if found else ""
+
+
+VISIT = {
+    "vin": "LSVAA4187E2184321",
+    "plate": "沪B54321",
+    "customer_name": "王伟",
+    "phone": "13800138009",
+    "mileage_km": 1,
+    "symptoms": ["x"],
+}
+
+
+async def test_a_complaint_names_a_vehicle_or_nothing(visitor: httpx2.AsyncClient, running: Running) -> None:
+    about = await Complaint(running).raised(vin="lsvaa4187e2184321")
+    assert "VIN LSVAA4187E2184321" in part(await about.page(visitor, "care_agent"), "facts")
+    nothing = await Complaint(running).raised()
+    assert "Work order –" in part(await nothing.page(visitor, "care_agent"), "facts")
+    refused = await running.send(CARE, SAID | {"vin": "LSVAA4187E218432O"}, "care_agent")
+    assert refused.status_code == 422
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("who", ["care_agent", "customer"])
+async def test_a_text_that_is_too_long_is_refused_and_kept(
+    look: Open, running: Running, browser: Browser, who: str
+) -> None:
+    """Nothing of a hundred thousand characters is cut off without a word."""
+    if who == "customer":
+        page = await browser.new_page(locale="en")
+        link = await running.post("/customer-care/v1/links", {"visit_id": "ab" * 10}, "advisor")
+        await page.goto(running.url + link["path"])
+        words, name, send = "What happened", "Your name", "Send the complaint"
+    else:
+        page = await look("/complaints/new", who)
+        words, name, send = "In the customer's words", "Customer's name", "Record the complaint"
+    narrative = page.get_by_label(words)
+    await page.get_by_label(name).fill("张敏")
+    await page.get_by_role("textbox", name="Phone").fill("13800138002")
+    await narrative.fill("𠮷😀" * 50_000)
+    await page.get_by_role("button", name=send).click()
+    await expect(page.locator("[data-why=narrative]")).to_have_text("20,000 characters at most")
+    assert await narrative.input_value() == "𠮷😀" * 50_000
+    await narrative.fill("𠮷😀" * 10_000)
+    await page.get_by_role("button", name=send).click()
+    await expect(page).to_have_url(re.compile("/complaints/[0-9a-f]{20}|/progress/"))
+    if who == "customer":
+        await page.close()
+
+
+@pytest.mark.browser
+async def test_late_entries_are_made_from_the_page_and_show_both_times(look: Open, running: Running) -> None:
+    """A contact before the complaint is accepted only if somebody says that it is right."""
+    raised = datetime.now(UTC) - timedelta(hours=5)
+    form = await look("/complaints/new", "care_agent")
+    await form.get_by_label("Customer's name").fill("张敏")
+    await form.get_by_role("textbox", name="Phone").fill("13800138002")
+    await form.get_by_label("In the customer's words").fill("两个小时")
+    await form.get_by_label("Of further severities").select_option(["grievance"])
+    await form.get_by_text("It happened earlier").click()
+    await form.get_by_label("When it happened").fill(at_the_site(raised))
+    await form.get_by_role("button", name="Record the complaint").click()
+    await expect(form.locator("[data-part=timeline]")).to_contain_text("entered later, at")
+    await expect(form.locator("[data-part=facts]")).to_contain_text("Grievance")
+
+    attempt = form.locator("form[action$='/contact']")
+    await attempt.get_by_text("It happened earlier").click()
+    await attempt.get_by_label("When it happened").fill(at_the_site(raised - timedelta(hours=1)))
+    await attempt.get_by_role("button").click()
+    await expect(attempt.locator(".outcome")).to_contain_text("before the complaint was raised")
+    await attempt.get_by_label("The complaint was raised").select_option("true")
+    await attempt.get_by_role("button").click()
+    await expect(stepped(form, "First contact")).to_contain_text("✓")
+    entry = form.locator("[data-part=timeline] li", has_text="Customer contacted")
+    await expect(entry).to_contain_text("entered later, at")
+    await expect(entry.locator(".at")).to_contain_text(at_the_site(raised - timedelta(hours=1))[-5:])
+
+
+def at_the_site(at: datetime) -> str:
+    return f"{at.astimezone(SITE_ZONE):%Y-%m-%dT%H:%M}"

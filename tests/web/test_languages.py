@@ -44,6 +44,7 @@ NAMES = {
     "step": (*PROGRESS, *get_args(rulebook.Step)),
     "level": get_args(rulebook.Level),
     "waiting": get_args(customer_care.Waiting),
+    "raised": ("before_the_attempt", "after_the_attempt"),
     "appeal": ("filed", "granted", "refused"),
     "text": TEXTS,
     "source": ("reception", "workshop", "customer_care"),

@@ -201,6 +201,7 @@ function explain(form, { detail = "", errors = [] }) {
     else {
       place.textContent = form.elements[name].title || why;
       form.elements[name].setAttribute("aria-invalid", "true");
+      place.closest("details")?.setAttribute("open", "");
     }
   }
   form.querySelector(".outcome").textContent = errors.length ? unplaced.join("; ") : detail;

@@ -253,7 +253,7 @@ def api(
     async def complaints_stream(
         who: Annotated[Principal, needs(Action.COMPLAINT_READ)], after: Known
     ) -> Response:
-        """Server-sent events: `complaint` with each that changed, as it stands now; nothing sealed in clear."""
+        """Server-sent events: `complaint` with each that changed, as it stands; nothing sealed in clear."""
         return EventStream(await complaint_stream.open(who, None, after), headers=STREAMED)
 
     @router.get("/complaints/{id}/timeline/stream", tags=["complaints"], response_class=EventStream)

@@ -52,7 +52,7 @@ class Needs(SecurityBase):
             same_origin(request)
             token = request.cookies[SESSION_COOKIE]
         else:
-            raise _who_are_you("This needs a token.")
+            raise _who_are_you("This needs a token; please sign in, or send one as `Authorization: Bearer`.")
         tokens: Tokens = request.app.state.tokens
         try:
             principal = await tokens.verify(token)

@@ -31,18 +31,22 @@ MAX_HEADERS = 100
 """Header fields of a request; more are answered 431."""
 MAX_HEADER_BYTES = 32 * 1024
 """Bytes of all header fields together; more are answered 431."""
-MAX_BODY = 1024 * 1024
+MIB = 1024 * 1024
+MAX_BODY = MIB
 """Bytes of a request body; the rest is answered 413."""
 BODY_WITHIN = 30.0
 """Seconds in which a body must have arrived; a slower one is answered 408."""
 
 SENTENCES = {
-    400: "The body cannot be read as JSON in UTF-8.",
-    404: "There is nothing here by that name.",
-    405: "This cannot be done with this method.",
-    408: "The body did not arrive in time.",
-    414: f"The address is longer than {MAX_ADDRESS} bytes.",
-    431: f"The request has more than {MAX_HEADERS} header fields or {MAX_HEADER_BYTES} bytes of them.",
+    400: "The body cannot be read as JSON in UTF-8; please correct it and send it again.",
+    404: "There is nothing here by that name; please compare the address and the id in it.",
+    405: "This cannot be done with this method; please compare it with /docs.",
+    408: "The body did not arrive in time; please send it again.",
+    414: f"The address is longer than {MAX_ADDRESS} bytes; please shorten it.",
+    431: (
+        f"The request has more than {MAX_HEADERS} header fields or {MAX_HEADER_BYTES} bytes of them;"
+        " please send fewer, or delete the cookies of this site."
+    ),
 }
 
 
@@ -116,7 +120,9 @@ async def _malformed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
-        problem = Problem(400, f"The body is not valid JSON (character {found[0]['loc'][-1]}).")
+        problem = Problem(
+            400, f"The body is not valid JSON (character {found[0]['loc'][-1]}); please correct it there."
+        )
     elif any(each["loc"] == ("body",) and each["type"] == "model_attributes_type" for each in found):
         problem = Problem(422, "The body must be a JSON object, sent as application/json.")
     else:
@@ -133,18 +139,20 @@ def _field(loc: tuple[int | str, ...]) -> str:
 
 def _why(error: Mapping[str, Any]) -> str:
     """What is wrong with a field, and so what to do; the validator's own words where we have none."""
-    known = _WHY.get(error["type"])
+    known = WHY.get(error["type"])
     return known.format(**error.get("ctx", {})) if known else error["msg"].removeprefix("Value error, ")[:200]
 
 
-_WHY = {
+WHY = {
     "missing": "this is required",
     "extra_forbidden": "there is no such field; check its spelling or leave it out",
     "int_type": "this must be a whole number",
     "int_parsing": "this must be a whole number",
     "int_from_float": "this must be a whole number",
     "bool_parsing": "this must be true or false",
+    "bool_type": "this must be true or false",
     "string_type": "this must be a text",
+    "string_unicode": "half of a character, such as of an emoji, is missing here; please type the text again",
     "list_type": "this must be a list",
     "greater_than_equal": "this must be {ge} or more",
     "less_than_equal": "this must be {le} or less",
@@ -235,7 +243,7 @@ def _head_problem(scope: Scope) -> Problem | None:
     ):
         return Problem(431, SENTENCES[431])
     if query.count(b"&") >= MAX_PARAMETERS:
-        return Problem(400, f"The address has more than {MAX_PARAMETERS} parameters.")
+        return Problem(400, f"The address has more than {MAX_PARAMETERS} parameters; please send fewer.")
     if "\0" in scope["path"] or b"%00" in query:
         # PostgreSQL has no NUL in its texts, and no name of ours has one.
         return Problem(400, "The address holds the character NUL; please leave it out.")
@@ -261,7 +269,7 @@ class BodyLimit:
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         most = next((most for each, most in self.larger if each.fullmatch(path)), self.max_body)
-        too_large = f"The body is larger than {most} bytes."
+        too_large = f"The body is larger than {most} bytes; please send {most / MIB:g} MiB at most."
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > most:
             await Problem(413, too_large).response(scope["path"])(scope, receive, send)

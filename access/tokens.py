@@ -134,7 +134,7 @@ class Tokens:
             self._remembered[digest] = principal, kid
         if principal.expires + LEEWAY <= self._clock():
             self._remembered.pop(digest, None)
-            raise Unauthenticated("The token has expired.")
+            raise Unauthenticated("The token has expired; please sign in again.")
         return principal
 
     @staticmethod
@@ -142,17 +142,22 @@ class Tokens:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.PyJWTError:
-            raise Unauthenticated("The token is malformed.") from None
+            raise Unauthenticated(
+                "The token is malformed; please copy all of it, or sign in again."
+            ) from None
         if header.get("alg") not in ALGORITHMS or not isinstance(header.get("kid"), str):
             raise Unauthenticated(
-                f"The token must name its key and be signed with {' or '.join(ALGORITHMS)}."
+                f"The token must name its key and be signed with {' or '.join(ALGORITHMS)};"
+                " please send one of the issuer."
             )
         return None, header["kid"]
 
     async def _check(self, token: str, kid: str) -> Principal:
         key = await self._keys.key(kid)
         if key is None:
-            raise Unauthenticated("The token was signed with a key its issuer does not list.")
+            raise Unauthenticated(
+                "The token was signed with a key its issuer does not list; please sign in again."
+            )
         try:
             # Times are compared below, with the clock we were given.
             claims = _Claims.model_validate(
@@ -166,14 +171,20 @@ class Tokens:
                 )
             )
         except jwt.InvalidIssuerError:
-            raise Unauthenticated("The token was issued by somebody else.") from None
+            raise Unauthenticated(
+                "The token was issued by somebody else; please send one of this system's issuer."
+            ) from None
         except jwt.InvalidAudienceError:
-            raise Unauthenticated("The token is meant for somebody else.") from None
+            raise Unauthenticated(
+                "The token is meant for somebody else; please send one that is for this system."
+            ) from None
         except jwt.PyJWTError:
-            raise Unauthenticated("The token's signature is not good.") from None
+            raise Unauthenticated("The token's signature is not good; please sign in again.") from None
         except ValidationError as error:
             fields = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
-            raise Unauthenticated(f"The token lacks a usable {fields}.") from None
+            raise Unauthenticated(
+                f"The token lacks a usable {fields}; please tell whoever issues the tokens."
+            ) from None
         if claims.nbf > self._clock() + LEEWAY:
-            raise Unauthenticated("The token is not valid yet.")
+            raise Unauthenticated("The token is not valid yet; please compare the clocks, or try later.")
         return Principal(claims.sub, claims.role, claims.sites, claims.exp)

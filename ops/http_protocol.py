@@ -48,7 +48,7 @@ class Protocol(HttpToolsProtocol):
         if len(self.url) > MAX_ADDRESS:
             self._refuse(414, SENTENCES[414])
         else:
-            self._refuse(400, "This is not an HTTP request.")
+            self._refuse(400, "This is not an HTTP request; please compare the address and the port.")
 
     def _expect_head(self) -> None:
         self._head_bytes = 0
@@ -61,7 +61,7 @@ class Protocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if self._head_bytes or self.cycle:
-            self._refuse(408, "The head of the request did not arrive in time.")
+            self._refuse(408, "The head of the request did not arrive in time; please send it again.")
         else:
             self.transport.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,16 @@ def up(data: Path, port: int, play: Play | None, console: Console) -> None:
     """Start everything, serve until Ctrl-C, stop what was started. Raises Unusable."""
     data = own_data_folder(data.resolve())
     port = usable_port(port)
-    with console.status("Starting PostgreSQL and NATS …"), Postgres(data / "postgres") as postgres:
-        nats = Nats(data / "nats", identities=identities())
-        with nats:
-            settings = write(data, _variables(data, port, postgres, nats))
-            issuer = Issuer(settings.secrets)
-            console.print(f"PostgreSQL and NATS run on {LOOPBACK}; data in {data}")
-            buses = {app: nats.url_of(identity) for app, identity in IDENTITY_OF.items()}
-            uvloop.run(_run(settings, buses, port, issuer, play, console))
-            console.print("Stopped.")
+    with ExitStack() as servers:
+        with console.status("Starting PostgreSQL and NATS …"):
+            postgres = servers.enter_context(Postgres(data / "postgres"))
+            nats = servers.enter_context(Nats(data / "nats", identities=identities()))
+        settings = write(data, _variables(data, port, postgres, nats))
+        issuer = Issuer(settings.secrets)
+        console.print(f"PostgreSQL and NATS run on {LOOPBACK}; data in {data}")
+        buses = {app: nats.url_of(identity) for app, identity in IDENTITY_OF.items()}
+        uvloop.run(_run(settings, buses, port, issuer, play, console))
+        console.print("Stopped.")
 
 
 async def _run(

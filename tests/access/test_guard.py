@@ -36,7 +36,10 @@ async def test_nobody_is_asked_who_they_are(client: AsyncClient) -> None:
     answer = await client.get(BOARD)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="bayledger"'
-    assert answer.json()["detail"] == "This needs a token."
+    assert (
+        answer.json()["detail"]
+        == "This needs a token; please sign in, or send one as `Authorization: Bearer`."
+    )
 
 
 @pytest.mark.parametrize("header", ["Bearer x.y.z", "Bearer ", "Basic d2FuZzpsaQ==", "nonsense"])
@@ -48,7 +51,7 @@ async def test_an_expired_token_is_told_so(client: AsyncClient, issuer: Issuer) 
     answer = await client.get(BOARD, headers=bearer(issuer, lifetime=-3600))
     assert answer.status_code == 401
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
-    assert answer.json()["detail"] == "The token has expired."
+    assert answer.json()["detail"] == "The token has expired; please sign in again."
 
 
 async def test_another_role_is_told_what_it_lacks(client: AsyncClient, issuer: Issuer) -> None:

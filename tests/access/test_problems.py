@@ -28,7 +28,7 @@ async def test_a_refusal_is_a_problem_document(client: AsyncClient) -> None:
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "There is nothing here by that name.",
+        "detail": "There is nothing here by that name; please compare the address and the id in it.",
         "instance": "/nowhere",
     }
 
@@ -36,7 +36,7 @@ async def test_a_refusal_is_a_problem_document(client: AsyncClient) -> None:
 async def test_a_wrong_method_is_told_the_right_ones(client: AsyncClient) -> None:
     answer = await client.delete("/healthz")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
-    assert answer.json()["detail"] == "This cannot be done with this method."
+    assert answer.json()["detail"] == "This cannot be done with this method; please compare it with /docs."
 
 
 async def test_each_wrong_field_is_named_with_its_reason(
@@ -100,7 +100,7 @@ async def test_a_body_that_grows_too_large_in_chunks_is_refused(
         VISITS, content=chunks(), headers=advisor | {"Content-Type": "application/json"}
     )
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
-    assert answer.json()["detail"] == f"The body is larger than {MAX_BODY} bytes."
+    assert answer.json()["detail"] == f"The body is larger than {MAX_BODY} bytes; please send 1 MiB at most."
     assert taken <= MAX_BODY + 2 * 64 * 1024
 
 
@@ -111,7 +111,9 @@ async def test_a_path_may_have_a_limit_of_its_own(client: AsyncClient, advisor: 
     for path, most in (("/pictures/7", 2 * MAX_BODY), ("/pictures/7/x", MAX_BODY), (VISITS, MAX_BODY)):
         answer = await client.post(path, content=large + b" ", headers=advisor)
         assert answer.status_code == 413, path
-        assert answer.json()["detail"] == f"The body is larger than {most} bytes."
+        assert answer.json()["detail"] == (
+            f"The body is larger than {most} bytes; please send {most // MAX_BODY} MiB at most."
+        )
 
 
 async def test_a_body_just_small_enough_is_read(client: AsyncClient, advisor: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,35 @@ async def test_it_stops_what_it_started_and_goes_on_where_it_stopped(
         assert "Traceback" not in system.log.read_text()
     finally:
         system.stop()
+
+
+async def test_on_a_terminal_nothing_says_that_it_starts_once_it_has_started(tmp_path: Path) -> None:
+    ours, its = os.openpty()
+    command = [sys.executable, "-m", "ops", "up", "--data", str(tmp_path / "data"), "--port", "0"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    starting = await asyncio.create_subprocess_exec(
+        *command, stdout=its, stderr=its, env=environment, start_new_session=True
+    )
+    os.close(its)
+    said = await asyncio.wait_for(asyncio.to_thread(until, ours, b"Ctrl-C stops it"), 90)
+    starting.send_signal(signal.SIGINT)
+    said += await asyncio.wait_for(asyncio.to_thread(until, ours, b"never said"), 30)
+    os.close(ours)
+    assert await starting.wait() == 0
+    before, _, after = said.partition(b"PostgreSQL and NATS run on")
+    assert b"Starting PostgreSQL" in before
+    assert b"Stopped." in after
+    assert b"Starting PostgreSQL" not in after
+    await eventually(lambda: gone(tmp_path))
+
+
+def until(terminal: int, words: bytes) -> bytes:
+    """What a terminal shows up to these words, or to its end."""
+    said = b""
+    with suppress(OSError):  # it has ended
+        while words not in said:
+            said += os.read(terminal, 4096)
+    return said
 
 
 async def test_the_demo_moves(demo: Running) -> None:

@@ -131,4 +131,4 @@ async def test_a_body_that_trickles_is_given_up() -> None:
     async with asyncio.timeout(5):
         await BodyLimit(app, max_body=100, within=0.05)(scope, receive, send)
     assert sent[0]["status"] == 408
-    assert b"The body did not arrive in time." in sent[1]["body"]
+    assert b"The body did not arrive in time; please send it again." in sent[1]["body"]

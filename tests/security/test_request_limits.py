@@ -55,7 +55,7 @@ async def test_one_that_the_parser_gives_up_is_told_the_same() -> None:
         longer = f"GET {of_length('/', 70_000)} HTTP/1.1\r\nHost: x\r\n\r\n"
         assert (
             problem_in(await said(port, longer.encode()), 414)
-            == f"The address is longer than {MAX_ADDRESS} bytes."
+            == f"The address is longer than {MAX_ADDRESS} bytes; please shorten it."
         )
 
 
@@ -89,7 +89,7 @@ async def test_what_is_too_much_is_refused_before_anybody_is_recognised(running:
 async def test_it_is_said_in_the_readers_language(running: Running, header: dict[str, str]) -> None:
     for answer, words in (
         (await ask(running, of_length("/healthz", MAX_ADDRESS + 1), header), "地址超过"),
-        (await ask(running, "/healthz?" + "&" * MAX_PARAMETERS, header), "个。"),
+        (await ask(running, "/healthz?" + "&" * MAX_PARAMETERS, header), "请减少参数"),
         (await ask(running, "/healthz", header | of_bytes(MAX_HEADER_BYTES)), "请求头超过"),
     ):
         assert words in answer.json()["detail"]
@@ -163,7 +163,8 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 @pytest.mark.parametrize("begun", [b"G", b"GET / HTTP/1.1\r\n", REQUEST, REQUEST + b"X-Slow: "])
 async def test_a_head_that_does_not_come_to_its_end_is_given_up(begun: bytes) -> None:
     async with serving(Hasty) as port:
-        assert problem_in(await said(port, begun), 408) == "The head of the request did not arrive in time."
+        answer = problem_in(await said(port, begun), 408)
+        assert answer == "The head of the request did not arrive in time; please send it again."
 
 
 async def test_who_says_nothing_is_not_kept() -> None:
@@ -234,4 +235,7 @@ async def test_a_head_without_end_is_not_kept_in_memory() -> None:
 )
 async def test_what_is_not_http_is_told_so(nonsense: bytes) -> None:
     async with serving(Protocol) as port:
-        assert problem_in(await said(port, nonsense), 400) == "This is not an HTTP request."
+        assert (
+            problem_in(await said(port, nonsense), 400)
+            == "This is not an HTTP request; please compare the address and the port."
+        )

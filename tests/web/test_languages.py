@@ -11,6 +11,7 @@ from babel.messages.catalog import Message
 from babel.messages.extract import extract_from_dir
 from starlette.requests import HTTPConnection
 
+from access.problems import SENTENCES, WHY
 from access.roles import Role
 from events import customer_care, event_classes, reception, rulebook
 from projections.catalogue import PROJECTIONS
@@ -107,6 +108,18 @@ def test_every_refusal_is_translated() -> None:
     assert len(sentences) > 30
     lacking = [s for s in sentences if not any(p.fullmatch(s.rstrip(".") + ".") for p in patterns)]
     assert lacking == []
+
+
+def test_what_is_sent_wrongly_is_answered_with_what_to_do() -> None:
+    """A body too large, an id that is not there, half of a character, and each token that is not good."""
+    tokens = [
+        s for name in ("tokens", "guard") for s in refusals(ROOT / "access" / f"{name}.py") if "oken" in s
+    ]
+    assert len(tokens) > 8
+    too_large = "The body is larger than 1048576 bytes; please send 1 MiB at most."
+    for sentence in (*SENTENCES.values(), *tokens, too_large, WHY["string_unicode"]):
+        assert "please" in sentence
+        assert "请" in translate_sentence("zh-CN", sentence)
 
 
 def test_a_refusal_keeps_what_it_is_about() -> None:

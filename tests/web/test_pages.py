@@ -42,7 +42,7 @@ async def test_nobody_is_sent_to_sign_in_and_back(visitor: httpx2.AsyncClient, r
 async def test_a_program_still_gets_a_problem_document(visitor: httpx2.AsyncClient, running: Running) -> None:
     answer = await visitor.get("/sites/sh01/board", headers={"Accept-Language": "zh-CN"})
     assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
-    assert answer.json()["detail"] == "请先登录。"
+    assert answer.json()["detail"] == "请先登录，或在 `Authorization: Bearer` 中提供令牌。"
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
@@ -59,7 +59,7 @@ async def test_the_token_moves_into_a_cookie_no_script_reads(
 async def test_a_bad_token_is_told_why(visitor: httpx2.AsyncClient, running: Running) -> None:
     answer = await sign_in(visitor, "x.y.z", **{"Accept-Language": "zh-CN"})
     assert answer.status_code == 401
-    assert "令牌格式不正确。" in answer.text
+    assert "令牌格式不正确，请完整复制或重新登录。" in answer.text
     assert "set-cookie" not in answer.headers
 
 
@@ -104,7 +104,13 @@ async def test_a_chosen_language_stays(visitor: httpx2.AsyncClient, running: Run
 
 async def test_refusals_are_pages_in_both_languages(visitor: httpx2.AsyncClient, running: Running) -> None:
     for path, role, status, en, zh in (
-        ("/nowhere", "advisor", 404, "There is nothing here by that name.", "这里没有您要找的内容。"),
+        (
+            "/nowhere",
+            "advisor",
+            404,
+            "please compare the address and the id in it.",
+            "请核对地址和其中的编号。",
+        ),
         ("/sites/sh02/board", "advisor", 404, "Not found", "未找到"),
         ("/work-orders/none", "advisor", 404, "Not found", "未找到"),
         ("/complaints", "technician", 403, "Not for your role", "您的角色无权查看"),

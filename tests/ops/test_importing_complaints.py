@@ -46,6 +46,7 @@ from projections.api import api
 from projections.board_stream import BoardStream
 from projections.boards import Boards
 from projections.catalogue import PROJECTIONS
+from projections.complaint_stream import ComplaintStream
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.live import LiveViews
 from projections.projection import Document
@@ -161,7 +162,7 @@ async def look(
     app = FastAPI()
     app.state.tokens = Tokens(str(issuer.jwks_file), ISSUER, AUDIENCE)
     install(app)
-    app.include_router(api(reading, stream, ledger.pool))
+    app.include_router(api(reading, stream, ComplaintStream(ledger.pool, live, reading), ledger.pool))
     app.include_router(pages(reading, stream))
 
     async with AsyncClient(

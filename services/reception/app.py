@@ -5,6 +5,8 @@ from fastapi import FastAPI
 from eventlog.settings import Settings
 from eventlog.store import EventStore
 from services.reception.api import api
+from services.reception.appointment_timers import appointment_timers
+from services.reception.appointments_api import appointments_api
 from services.reception.policies import policies
 from services.reception.quote_api import quote_api
 from services.service import create_service, open_keyring
@@ -20,5 +22,6 @@ def create_app(settings: Settings) -> FastAPI:
         policies(reception),
         keyring,
         keys,
-        [api(reception, keyring), quote_api(reception, keyring)],
+        [api(reception, keyring), appointments_api(reception, keyring), quote_api(reception, keyring)],
+        timers=appointment_timers(reception),
     )

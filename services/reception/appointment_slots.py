@@ -28,6 +28,11 @@ def rules_for(rules: Sequence[ReceptionRules], day: date) -> ReceptionRules:
     return in_force(rules, datetime.combine(day, time(12), rules[0].opening.zone))
 
 
+def site_date(rules: Sequence[ReceptionRules], at: datetime) -> date:
+    """Which day it is at the site."""
+    return at.astimezone(in_force(rules, at).opening.zone).date()
+
+
 def slots_of(rules: ReceptionRules, day: date) -> Slots:
     """None on a holiday."""
     booked, buffers, gaps = [], [], []

@@ -1,9 +1,12 @@
-"""What reception does whenever the workshop reports a fact."""
+"""What reception does whenever the workshop, or one of its own days and visits, reports a fact."""
 
 from eventlog.policies import Policies, caused_by
 from eventlog.recorded import Recorded
 from eventlog.store import EventStore
+from events.reception import AppointmentConfirmed, VehicleReceived
 from events.workshop import QualityPassed, RepairAdded
+from services.reception.appointment_book import appointment_decider, book_of, book_stream
+from services.reception.appointment_commands import DayCommand, FreeMoved, KeepAppointment
 from services.reception.commands import Command, ReadyVehicle, RequestApproval
 from services.reception.rules import rules_of
 from services.reception.visit import visit_decider, visit_stream
@@ -28,5 +31,35 @@ def policies(reception: EventStore) -> Policies:
     async def give(command: Command, cause: Recorded, policy: str) -> None:
         decider = visit_decider(policy, await rules_of(reception, cause.metadata.site))
         await reception.handle(decider, visit_stream(command.visit_id), command, caused_by(cause, policy))
+
+    @policies.whenever(AppointmentConfirmed)
+    async def whenever_appointment_confirmed_free_moved(
+        confirmed: AppointmentConfirmed, cause: Recorded
+    ) -> None:
+        """The day that it was moved from lets go of it (R-12)."""
+        if confirmed.moved_from is None:
+            return
+        command = FreeMoved(
+            book=book_of(cause.metadata.site, confirmed.moved_from),
+            at=cause.occurred_at,
+            appointment_id=confirmed.appointment_id,
+            to=confirmed.slot_at,
+            to_book=confirmed.book,
+        )
+        await change_day(command, cause, "whenever_appointment_confirmed_free_moved")
+
+    @policies.whenever(VehicleReceived)
+    async def whenever_vehicle_received_keep_appointment(received: VehicleReceived, cause: Recorded) -> None:
+        """Who is received has come, even if nobody noted the arrival (R-14)."""
+        if received.appointment_id is None or received.appointment_book is None:
+            return
+        command = KeepAppointment(
+            book=received.appointment_book, at=cause.occurred_at, appointment_id=received.appointment_id
+        )
+        await change_day(command, cause, "whenever_vehicle_received_keep_appointment")
+
+    async def change_day(command: DayCommand, cause: Recorded, policy: str) -> None:
+        decider = appointment_decider(await rules_of(reception, cause.metadata.site))
+        await reception.handle(decider, book_stream(command.book), command, caused_by(cause, policy))
 
     return policies

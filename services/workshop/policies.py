@@ -3,7 +3,17 @@
 from eventlog.policies import Policies, caused_by
 from eventlog.recorded import Recorded
 from eventlog.store import EventStore
-from events.reception import RepairApproved, RepairDeclined, VehicleDelivered, VehicleReceived
+from events.reception import (
+    AppointmentCancelled,
+    AppointmentMissed,
+    AppointmentRescheduled,
+    BayReserved,
+    RepairApproved,
+    RepairDeclined,
+    VehicleDelivered,
+    VehicleReceived,
+)
+from services.workshop.bay_plan import BAY_PLAN, BayCommand, FreeBay, KeepBayFree, bay_plan_stream
 from services.workshop.commands import CloseWorkOrder, DropRepair, OpenWorkOrder, ReleaseRepair
 from services.workshop.work_order import WORK_ORDER, work_order_stream
 
@@ -42,5 +52,41 @@ def policies(workshop: EventStore) -> Policies:
         command = CloseWorkOrder(work_order_id=delivered.work_order_id)
         metadata = caused_by(cause, "whenever_vehicle_delivered_close_work_order")
         await workshop.handle(WORK_ORDER, work_order_stream(delivered.work_order_id), command, metadata)
+
+    @policies.whenever(BayReserved)
+    async def whenever_bay_reserved_keep_bay_free(reserved: BayReserved, cause: Recorded) -> None:
+        """The workshop knows on the same day, and which parts of high value to prepare (R-08, R-10)."""
+        command = KeepBayFree(
+            **reserved.model_dump(include={"book", "appointment_id", "bay", "starts_at", "ends_at"}),
+            parts=tuple(part.code for part in reserved.high_value_parts),
+            follows=cause.version,
+        )
+        await plan_bay(command, cause, "whenever_bay_reserved_keep_bay_free")
+
+    @policies.whenever(AppointmentRescheduled)
+    async def whenever_appointment_rescheduled_free_bay(
+        rescheduled: AppointmentRescheduled, cause: Recorded
+    ) -> None:
+        await free_bay(rescheduled, cause, "whenever_appointment_rescheduled_free_bay")
+
+    @policies.whenever(AppointmentCancelled)
+    async def whenever_appointment_cancelled_free_bay(
+        cancelled: AppointmentCancelled, cause: Recorded
+    ) -> None:
+        await free_bay(cancelled, cause, "whenever_appointment_cancelled_free_bay")
+
+    @policies.whenever(AppointmentMissed)
+    async def whenever_appointment_missed_free_bay(missed: AppointmentMissed, cause: Recorded) -> None:
+        await free_bay(missed, cause, "whenever_appointment_missed_free_bay")
+
+    async def free_bay(
+        gone: AppointmentRescheduled | AppointmentCancelled | AppointmentMissed, cause: Recorded, policy: str
+    ) -> None:
+        command = FreeBay(book=gone.book, appointment_id=gone.appointment_id, follows=cause.version)
+        await plan_bay(command, cause, policy)
+
+    async def plan_bay(command: BayCommand, cause: Recorded, policy: str) -> None:
+        stream = bay_plan_stream(command.book)
+        await workshop.handle(BAY_PLAN, stream, command, caused_by(cause, policy), new=True)
 
     return policies

@@ -498,6 +498,8 @@ class ApprovalRequested(Event, type="reception.approval_requested.v1"):
     labour_minutes: int | None = None
     labour_fen: int | None = None
     parts: tuple[Part, ...] | None = None
+    why: str | None = None
+    """In the technician's words (R-66)."""
 
 
 class RepairApproved(Event, type="reception.repair_approved.v1"):

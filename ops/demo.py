@@ -138,7 +138,7 @@ class Shop:
     async def _next_step(self, id: str, card: dict[str, Any]) -> None:
         r = self._random
         order, visit = f"/workshop/v1/work-orders/{id}", f"/reception/v1/visits/{id}"
-        asked = [line["line"] for line in card["lines"] if line["state"] == "asked"]
+        asked = [line for line in card["lines"] if line["state"] == "asked"]
         match card["column"], card["stage"]:
             case "waiting", _:
                 await self._command(Role.WORKSHOP_SUPERVISOR, f"{order}/dispatch", {"team": r.choice(TEAMS)})
@@ -160,13 +160,15 @@ class Shop:
             case "ready", _:
                 await self._command(Role.ADVISOR, f"{visit}/deliver", {})
 
-    async def _answer(self, visit: str, line: int) -> None:
+    async def _answer(self, visit: str, asked: dict[str, Any]) -> None:
         r = self._random
+        repair = f"{visit}/repairs/{asked['line']}"
+        told = {"channel": "phone", "hash": asked.get("hash"), "delay_minutes": asked["delay_minutes"]}
         if r.random() < 0.75:
-            await self._command(Role.ADVISOR, f"{visit}/repairs/{line}/approve", {"channel": "phone"})
+            await self._command(Role.ADVISOR, f"{repair}/approve", told)
         else:
-            refusal = {"channel": "phone", "reason": r.choice(("too_expensive", "later"))}
-            await self._command(Role.ADVISOR, f"{visit}/repairs/{line}/decline", refusal)
+            refusal = {"reason": r.choice(("too_expensive", "later")), "told_to": "supervisor"}
+            await self._command(Role.ADVISOR, f"{repair}/decline", told | refusal)
 
     async def _complain(self, name: str, phone: str, visit_id: str) -> None:
         r = self._random

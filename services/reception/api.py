@@ -12,16 +12,14 @@ from access.keyring import Keyring
 from access.problems import Problem
 from access.roles import Action
 from eventlog.store import EventStore
-from events.reception import AnswerChannel, DeclineReason, VehicleReceived
+from events.reception import VehicleReceived
 from services.commands_over_http import Body, Caller, CommandRouter, Phone, Time, Vin, answer, commanding
 from services.personal_data import seal
 from services.reception.appointment_book import appointment_decider, book_of, book_stream
 from services.reception.appointment_slots import site_date
 from services.reception.commands import (
-    ApproveRepair,
     Command,
     CorrectMileage,
-    DeclineRepair,
     DeliverVehicle,
     ReceiveVehicle,
 )
@@ -31,7 +29,6 @@ from services.reception.visit import visit_decider, visit_stream
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Mileage = Annotated[int, Field(ge=0, le=3_000_000, strict=True)]
 VisitId = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
-Line = Annotated[int, Path(ge=1, le=1_000)]
 Reference = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
 Yes = Annotated[bool, Field(strict=True)]
 
@@ -66,15 +63,6 @@ class Receive(Body):
 class Correct(Body):
     mileage_km: Mileage
     reason: Text
-
-
-class Approve(Body):
-    channel: AnswerChannel = "phone"
-
-
-class Decline(Body):
-    channel: AnswerChannel = "phone"
-    reason: DeclineReason
 
 
 class Deliver(Body):
@@ -134,28 +122,6 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
     ) -> Response:
         """The mileage was read wrongly; the reading before stays on record."""
         command = CorrectMileage(visit_id=visit_id, mileage_km=body.mileage_km, reason=body.reason)
-        return await give(visit_id, command, body, caller)
-
-    @router.command("/{visit_id}/repairs/{line}/approve")
-    async def approve(
-        visit_id: VisitId,
-        line: Line,
-        body: Approve,
-        caller: Annotated[Caller, commanding(Action.VISIT_ANSWER)],
-    ) -> Response:
-        """The customer agrees to an added repair; the answer is final."""
-        command = ApproveRepair(visit_id=visit_id, line=line, channel=body.channel)
-        return await give(visit_id, command, body, caller)
-
-    @router.command("/{visit_id}/repairs/{line}/decline")
-    async def decline(
-        visit_id: VisitId,
-        line: Line,
-        body: Decline,
-        caller: Annotated[Caller, commanding(Action.VISIT_ANSWER)],
-    ) -> Response:
-        """The customer refuses an added repair; the answer is final."""
-        command = DeclineRepair(visit_id=visit_id, line=line, channel=body.channel, reason=body.reason)
         return await give(visit_id, command, body, caller)
 
     @router.command("/{visit_id}/deliver")

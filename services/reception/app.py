@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from eventlog.settings import Settings
 from eventlog.store import EventStore
+from services.reception.answers_api import answers_api
 from services.reception.api import api
 from services.reception.appointment_timers import appointment_timers
 from services.reception.appointments_api import appointments_api
@@ -22,6 +23,11 @@ def create_app(settings: Settings) -> FastAPI:
         policies(reception),
         keyring,
         keys,
-        [api(reception, keyring), appointments_api(reception, keyring), quote_api(reception, keyring)],
+        [
+            api(reception, keyring),
+            appointments_api(reception, keyring),
+            quote_api(reception, keyring),
+            answers_api(reception, keyring),
+        ],
         timers=appointment_timers(reception),
     )

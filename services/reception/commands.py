@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from events import Sealed
-from events.lines import Line, OldParts, Part, PaymentMethod
+from events.lines import Line, OldParts, Part, Payer, PaymentMethod
 from events.reception import AnswerChannel, Checked, Damage, DeclineReason, Digest, PhotoOf
 
 CashierMethod: TypeAlias = Literal["cash", "card", "wechat", "alipay", "transfer"]
@@ -152,17 +152,43 @@ class RequestApproval(AboutVisit):
     labour_minutes: int | None = None
     labour_fen: int | None = None
     parts: tuple[Part, ...] | None = None
+    why: str | None = None
 
 
 class ApproveRepair(AboutVisit):
     line: int
     channel: AnswerChannel
+    hash: str | None = None
+    """Of the revision that the customer was told about; None for a question that had none."""
+    delay_minutes: int | None = None
+    """That the customer was told (R-61)."""
+    answered_by: Sealed | None = None
+    payer: Payer | None = None
 
 
 class DeclineRepair(AboutVisit):
     line: int
     channel: AnswerChannel
     reason: DeclineReason
+    hash: str | None = None
+    delay_minutes: int | None = None
+    answered_by: Sealed | None = None
+    told_to: str | None = None
+    """Who in the workshop took the notice (R-63)."""
+    told_at: datetime | None = None
+
+
+class TellOfDelay(AboutVisit):
+    delay: int
+    channel: AnswerChannel
+    promised_at: datetime
+    understood: bool
+    at: datetime
+
+
+class ConsentToBelongings(AboutVisit):
+    items: tuple[str, ...]
+    channel: AnswerChannel
 
 
 # Delivery
@@ -288,7 +314,9 @@ IntakeCommand: TypeAlias = (
     | TakePart
 )
 QuoteCommand: TypeAlias = IssueQuote | SignWorkOrder | HandToWorkshop
-AddedRepairCommand: TypeAlias = RequestApproval | ApproveRepair | DeclineRepair
+AddedRepairCommand: TypeAlias = (
+    RequestApproval | ApproveRepair | DeclineRepair | TellOfDelay | ConsentToBelongings
+)
 DeliveryCommand: TypeAlias = (
     ReadyVehicle
     | PassDeliveryCheck

@@ -4,7 +4,7 @@ from eventlog.policies import Policies, caused_by
 from eventlog.recorded import Recorded
 from eventlog.store import EventStore
 from events.reception import AppointmentConfirmed, VehicleReceived
-from events.workshop import QualityPassed, RepairAdded
+from events.workshop import QualityPassed, RepairAdded, RepairRevised
 from services.reception.appointment_book import appointment_decider, book_of, book_stream
 from services.reception.appointment_commands import DayCommand, FreeMoved, KeepAppointment
 from services.reception.commands import Command, ReadyVehicle, RequestApproval
@@ -20,6 +20,12 @@ def policies(reception: EventStore) -> Policies:
         """The customer decides about every added repair (R-60)."""
         command = RequestApproval(**added.model_dump(include={*RequestApproval.model_fields}))
         await give(command, cause, "whenever_repair_added_request_approval")
+
+    @policies.whenever(RepairRevised)
+    async def whenever_repair_revised_request_approval(revised: RepairRevised, cause: Recorded) -> None:
+        """Another price, part or time is another question (R-65)."""
+        command = RequestApproval(**revised.model_dump(include={*RequestApproval.model_fields}))
+        await give(command, cause, "whenever_repair_revised_request_approval")
 
     @policies.whenever(QualityPassed)
     async def whenever_quality_passed_ready_vehicle(passed: QualityPassed, cause: Recorded) -> None:

@@ -8,16 +8,15 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
-from access.keyring import Erased, Keyring
-from access.problems import Problem
+from access.keyring import Keyring
 from access.request_body import RequestBody
 from access.roles import Action
-from eventlog.store import EventStore, UnknownStream
-from events import Event, Sealed
+from eventlog.store import EventStore
 from events.lines import Fen, Minutes, OldParts, PartOrigin, Payer, PaymentMethod, Quantity, Trade
-from events.reception import AnswerChannel, VehicleReceived, WorkOrderSigned
+from events.reception import AnswerChannel, WorkOrderSigned
 from services.commands_over_http import Body, Caller, CommandRouter, Time, answer, commanding
 from services.reception import pricing
+from services.reception.about_customer import sealed_for
 from services.reception.api import VisitId
 from services.reception.commands import Command, HandToWorkshop, IssueQuote, SignWorkOrder
 from services.reception.rules import price_lists_of, rules_of
@@ -112,12 +111,10 @@ def quote_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         visit_id: VisitId, body: Sign, caller: Annotated[Caller, commanding(Action.VISIT_QUOTE)]
     ) -> Response:
         """The customer authorises the current revision, by its hash (R-50, R-52)."""
-        answered_by = body.answered_by and await sealed(
-            visit_id, caller, WorkOrderSigned, "answered_by", body.answered_by
+        sealed = await sealed_for(
+            reception, keyring, visit_id, caller.site, WorkOrderSigned, answered_by=body.answered_by
         )
-        command = SignWorkOrder(
-            visit_id=visit_id, hash=body.hash, channel=body.channel, answered_by=answered_by or None
-        )
+        command = SignWorkOrder(visit_id=visit_id, hash=body.hash, channel=body.channel, **sealed)
         return await give(visit_id, command, body, caller)
 
     @router.command("/hand-over")
@@ -127,21 +124,6 @@ def quote_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         """Car, keys and papers go to the workshop's waiting area (W-04)."""
         command = HandToWorkshop(visit_id=visit_id, **body.model_dump(exclude={"occurred_at"}))
         return await give(visit_id, command, body, caller)
-
-    async def sealed(visit_id: str, caller: Caller, event: type[Event], field: str, text: str) -> Sealed:
-        """What was typed about somebody, under the key of the visit's customer."""
-        stream = visit_stream(visit_id)
-        history = await reception.stream(stream)
-        if not history or history[0].metadata.site != caller.site:
-            raise UnknownStream(stream)
-        received = history[0].event
-        assert isinstance(received, VehicleReceived)
-        try:
-            return await keyring.seal(received.customer, f"{event.type.rpartition('.')[0]}.{field}", text)
-        except Erased:
-            raise Problem(
-                409, "This customer's data were erased; nothing more can be noted about them."
-            ) from None
 
     async def give(
         visit_id: str, command: Command, body: Body, caller: Caller, at: datetime | None = None

@@ -43,6 +43,8 @@ NEEDS: dict[str, dict[str, Action | None]] = {
     "reception": SERVICE
     | {
         "POST /v1/visits": Action.VISIT_RECEIVE,
+        "POST /v1/visits/{visit_id}/belongings/consent": Action.VISIT_ANSWER,
+        "POST /v1/visits/{visit_id}/delays/{delay}/told": Action.VISIT_QUOTE,
         "POST /v1/visits/{visit_id}/deliver": Action.VISIT_DELIVER,
         "POST /v1/visits/{visit_id}/hand-over": Action.VISIT_QUOTE,
         "POST /v1/visits/{visit_id}/mileage/correct": Action.VISIT_RECEIVE,
@@ -134,6 +136,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "decline": {"reason": "later"},
     "quote": {"lines": [{"operation": "BRAKES"}], "payment_method": "cash", "old_parts": "return"},
     "sign": {"hash": "0" * 64},
+    "told": {"promised_at": "2030-01-01T00:00:00Z"},
+    "consent": {"items": ["x"]},
     "correct": {"mileage_km": 1, "reason": "x"},
     "dispatch": {"team": "D 组"},
     "repairs": {"description": "x", "price_fen": 1, "delay_minutes": 1},
@@ -162,6 +166,7 @@ STALE = {"If-Match": '"v999"'}
 MISSING = {
     "visit_id": "0" * 20,
     "line": "1",
+    "delay": "1",
     "work_order_id": "nowhere",
     "complaint_id": "nowhere",
     "customer": "c-00000000",
@@ -184,7 +189,7 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
     read = await running.get(path, "care_agent", min_position=complaint["position"])
     link = await running.post("/customer-care/v1/links", BODIES["links"], "advisor")
     parked = await _park(running)
-    shared = {"line": "1", "site": "sh01"}
+    shared = {"line": "1", "delay": "1", "site": "sh01"}
     yield {
         "reception": shared | {"visit_id": order.id, "parked_id": parked["reception"]},
         "workshop": shared | {"work_order_id": order.id, "parked_id": parked["workshop"]},
@@ -452,7 +457,7 @@ def _expected(app: str, operation: str, action: Action | None, role: Role | None
         return {403}
     if operation == "GET /v1/log" and app != "projections":
         return {403}
-    names = set(_parameters(operation)) - {"line"}
+    names = set(_parameters(operation)) - {"line", "delay"}
     if site == "sh02" and names and not names & GROUP_WIDE:
         return {404}
     if "/complaints/{id}/reveal" in operation and Action.COMPLAINT_READ not in MAY[role]:

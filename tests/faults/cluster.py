@@ -324,7 +324,8 @@ class Cluster:
 
     async def answer_repair(self, site: str, id: str, how: str) -> None:
         path = f"/v1/visits/{id}/repairs/1/{how}"
-        body = {"channel": "phone"} | ({"reason": "too_expensive"} if how == "decline" else {})
+        refusal = {"reason": "too_expensive", "told_to": "supervisor"} if how == "decline" else {}
+        body = {"channel": "phone", "delay_minutes": 40} | refusal
         await self.command(Role.ADVISOR, site, "reception", path, body)
 
     async def _workshop(self, role: Role, site: str, id: str, step: str, body: dict[str, Any]) -> None:

@@ -74,8 +74,17 @@ class Visit:
         return self
 
     async def answered(self, line: int, answer: str, **body: Any) -> "Visit":
+        """To the revision that was asked about last, with its delay told."""
+        asked = [
+            entry["data"]
+            for entry in (await self.timeline())["entries"]
+            if entry["event"] == "reception.approval_requested.v1" and entry["data"]["line"] == line
+        ][-1]
+        said = {"hash": asked.get("hash"), "delay_minutes": asked["delay_minutes"]}
+        if answer == "decline":
+            said["told_to"] = "supervisor-sh01"
         path = f"/reception/v1/visits/{self.id}/repairs/{line}/{answer}"
-        await self._post(path, body, PEOPLE[answer])
+        await self._post(path, said | body, PEOPLE[answer])
         settled = {"approve": "released", "decline": "dropped"}[answer]
         await self.heard(f"workshop.repair_{settled}.v1", line=line)
         return self

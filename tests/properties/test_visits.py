@@ -67,7 +67,7 @@ RECEPTION: list[Any] = [
 for line in (1, 2):
     RECEPTION += [
         ApproveRepair(visit_id=ID, line=line, channel="phone"),
-        DeclineRepair(visit_id=ID, line=line, channel="phone", reason="later"),
+        DeclineRepair(visit_id=ID, line=line, channel="phone", reason="later", told_to="supervisor"),
     ]
 WORKSHOP: list[Any] = [
     DispatchWork(work_order_id=ID, team="north"),

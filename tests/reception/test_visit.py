@@ -1,5 +1,7 @@
 """The rules of a visit."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from events import Sealed
@@ -23,6 +25,8 @@ from tests.spec import Spec
 
 visit = Spec(VISIT)
 
+NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+
 sealed = Sealed(subject="c-1", context="reception.vehicle_received.phone", box="AAAA")
 receive = ReceiveVehicle(
     visit_id="V1",
@@ -43,8 +47,18 @@ request = RequestApproval(
 requested = ApprovalRequested(**request.model_dump())
 approve = ApproveRepair(visit_id="V1", line=1, channel="phone")
 approved = RepairApproved(visit_id="V1", work_order_id="V1", line=1, channel="phone")
-decline = DeclineRepair(visit_id="V1", line=1, channel="phone", reason="too_expensive")
-declined = RepairDeclined(visit_id="V1", work_order_id="V1", line=1, channel="phone", reason="too_expensive")
+decline = DeclineRepair(
+    visit_id="V1", line=1, channel="phone", reason="too_expensive", told_to="supervisor", told_at=NOON
+)
+declined = RepairDeclined(
+    visit_id="V1",
+    work_order_id="V1",
+    line=1,
+    channel="phone",
+    reason="too_expensive",
+    told_to="supervisor",
+    told_at=NOON,
+)
 ready = ReadyVehicle(visit_id="V1")
 readied = VehicleReadied(visit_id="V1", work_order_id="V1")
 
@@ -55,44 +69,6 @@ def test_a_customer_hands_over_a_vehicle() -> None:
 
 def test_a_vehicle_is_received_once() -> None:
     visit.given(received).when(receive).then_nothing()
-
-
-def test_reception_asks_the_customer_about_an_added_repair() -> None:
-    """R-60, R-61: with its price and the delay it causes."""
-    visit.given(received).when(request).then(requested)
-
-
-def test_the_customer_is_asked_once() -> None:
-    visit.given(received, requested).when(request).then_nothing()
-    visit.given(received, requested, declined).when(request).then_nothing()
-
-
-def test_the_customer_agrees() -> None:
-    """R-62, R-64."""
-    visit.given(received, requested).when(approve).then(approved)
-
-
-def test_agreeing_twice_changes_nothing() -> None:
-    visit.given(received, requested, approved).when(approve).then_nothing()
-
-
-def test_the_customer_refuses() -> None:
-    """R-62, R-63."""
-    visit.given(received, requested).when(decline).then(declined)
-
-
-def test_refusing_twice_changes_nothing() -> None:
-    visit.given(received, requested, declined).when(decline).then_nothing()
-
-
-def test_an_answer_is_final() -> None:
-    visit.given(received, requested, declined).when(approve).then_rejected("line 1 was already declined")
-    visit.given(received, requested, approved).when(decline).then_rejected("line 1 was already approved")
-
-
-@pytest.mark.parametrize("answer", [approve, decline])
-def test_there_is_no_answer_without_a_question(answer: Command) -> None:
-    visit.given(received).when(answer).then_rejected("no approval was requested for line 1")
 
 
 def test_the_vehicle_is_ready_when_its_quality_check_passed() -> None:

@@ -155,7 +155,7 @@ document.addEventListener("submit", (event) => {
 
 async function send(form, button) {
   const url = button.getAttribute("formaction") ?? form.getAttribute("action");
-  const fields = [...form.elements].filter((f) => f.name && f.value.trim() && f.name !== button.dataset.omit);
+  const fields = [...form.elements].filter((f) => f.name && f.value.trim() && !button.dataset.omit?.split(" ").includes(f.name));
   const body = JSON.stringify(Object.fromEntries(fields.map((f) => [f.name, (AS[f.dataset.as] ?? String)(f.value, f)])));
   // The same entry sent again, after a failure or by a second click, is recorded once.
   if (form.sent !== url + body) {

@@ -64,6 +64,8 @@ def decide(command: AddedRepairCommand, visit: "Visit") -> list[Event]:
             asked = _asked(command, added)
             if asked.answer == "approved":
                 return []
+            if command.payer == "warranty" and not visit.quote.covers(command.line):
+                raise Rejected(f"it is not clear yet that the maker pays for line {command.line}")
             said = command.model_dump()
             return [RepairApproved(**said, work_order_id=order, revision=asked.revision or None)]
         case DeclineRepair():

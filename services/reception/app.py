@@ -8,6 +8,7 @@ from services.reception.answers_api import answers_api
 from services.reception.api import api
 from services.reception.appointment_timers import appointment_timers
 from services.reception.appointments_api import appointments_api
+from services.reception.attachments import Attachments
 from services.reception.policies import policies
 from services.reception.quote_api import quote_api
 from services.service import create_service, open_keyring
@@ -16,6 +17,7 @@ from services.service import create_service, open_keyring
 def create_app(settings: Settings) -> FastAPI:
     reception = EventStore("reception", settings.reception_db)
     keyring, keys = open_keyring(settings)
+    attachments = Attachments(reception, keyring)
     return create_service(
         "Reception",
         settings,
@@ -26,7 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
         [
             api(reception, keyring),
             appointments_api(reception, keyring),
-            quote_api(reception, keyring),
+            quote_api(reception, keyring, attachments),
             answers_api(reception, keyring),
         ],
         timers=appointment_timers(reception),

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from events import Sealed
 from events.lines import Line, OldParts, Part, Payer, PaymentMethod
-from events.reception import AnswerChannel, Checked, Damage, DeclineReason, Digest, PhotoOf
+from events.reception import AnswerChannel, Checked, Damage, DeclineReason, Digest, PhotoOf, Verdict
 
 CashierMethod: TypeAlias = Literal["cash", "card", "wechat", "alipay", "transfer"]
 """How money comes; to pay on account is a manager's to grant (R-81)."""
@@ -126,10 +126,29 @@ class IssueQuote(AboutVisit):
 
 
 class SignWorkOrder(AboutVisit):
+    at: datetime
     hash: str
     channel: AnswerChannel
     signature: str | None = None
     answered_by: Sealed | None = None
+
+
+class HandOverCopies(AboutVisit):
+    how: Literal["paper", "link"]
+
+
+class AssessWarranty(AboutVisit):
+    line: int
+    verdict: Verdict
+
+
+class RequestManufacturerApproval(AboutVisit):
+    line: int
+
+
+class ReceiveManufacturerApproval(AboutVisit):
+    line: int
+    granted: bool
 
 
 class HandToWorkshop(AboutVisit):
@@ -313,7 +332,15 @@ IntakeCommand: TypeAlias = (
     | ProvideMobility
     | TakePart
 )
-QuoteCommand: TypeAlias = IssueQuote | SignWorkOrder | HandToWorkshop
+QuoteCommand: TypeAlias = (
+    IssueQuote
+    | AssessWarranty
+    | RequestManufacturerApproval
+    | ReceiveManufacturerApproval
+    | SignWorkOrder
+    | HandOverCopies
+    | HandToWorkshop
+)
 AddedRepairCommand: TypeAlias = (
     RequestApproval | ApproveRepair | DeclineRepair | TellOfDelay | ConsentToBelongings
 )

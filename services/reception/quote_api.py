@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response
@@ -13,12 +13,23 @@ from access.request_body import RequestBody
 from access.roles import Action
 from eventlog.store import EventStore
 from events.lines import Fen, Minutes, OldParts, PartOrigin, Payer, PaymentMethod, Quantity, Trade
-from events.reception import AnswerChannel, WorkOrderSigned
+from events.reception import AnswerChannel, Verdict, WorkOrderSigned
 from services.commands_over_http import Body, Caller, CommandRouter, Time, answer, commanding
 from services.reception import pricing
 from services.reception.about_customer import sealed_for
+from services.reception.answers_api import Line
 from services.reception.api import VisitId
-from services.reception.commands import Command, HandToWorkshop, IssueQuote, SignWorkOrder
+from services.reception.attachments import Attachments
+from services.reception.commands import (
+    AssessWarranty,
+    Command,
+    HandOverCopies,
+    HandToWorkshop,
+    IssueQuote,
+    ReceiveManufacturerApproval,
+    RequestManufacturerApproval,
+    SignWorkOrder,
+)
 from services.reception.rules import price_lists_of, rules_of
 from services.reception.visit import visit_decider, visit_stream
 from services.versions import in_force
@@ -76,8 +87,22 @@ class Sign(Body):
     hash: Digest
     """Of the revision that the customer was shown."""
     channel: AnswerChannel = "in_person"
+    signature: Annotated[str, Field(min_length=1, max_length=400_000)] | None = None
+    """A PNG in base64, of who signs here."""
     answered_by: Text | None = None
     """Who agreed, unless somebody signs here; sealed before it is stored."""
+
+
+class Copies(Body):
+    how: Literal["paper", "link"] = "paper"
+
+
+class Assessed(Body):
+    verdict: Verdict
+
+
+class Decided(Body):
+    granted: Annotated[bool, Field(strict=True)]
 
 
 class HandOver(Body):
@@ -86,7 +111,7 @@ class HandOver(Body):
     notes: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
 
 
-def quote_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
+def quote_api(reception: EventStore, keyring: Keyring, attachments: Attachments) -> CommandRouter:
     router = CommandRouter(prefix="/v1/visits/{visit_id}", tags=["visits"])
 
     @router.command("/quote")
@@ -114,7 +139,47 @@ def quote_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         sealed = await sealed_for(
             reception, keyring, visit_id, caller.site, WorkOrderSigned, answered_by=body.answered_by
         )
-        command = SignWorkOrder(visit_id=visit_id, hash=body.hash, channel=body.channel, **sealed)
+        if body.signature is not None:
+            drawn = body.signature
+            sealed["signature"] = await attachments.keep_signature(caller.site, visit_id, drawn)
+        at = _at(body)
+        command = SignWorkOrder(visit_id=visit_id, at=at, hash=body.hash, channel=body.channel, **sealed)
+        return await give(visit_id, command, body, caller, at)
+
+    @router.command("/copies")
+    async def copies(
+        visit_id: VisitId, body: Copies, caller: Annotated[Caller, commanding(Action.VISIT_QUOTE)]
+    ) -> Response:
+        """The customer has copies of reception form and work order (R-51)."""
+        return await give(visit_id, HandOverCopies(visit_id=visit_id, how=body.how), body, caller)
+
+    @router.command("/lines/{line}/warranty")
+    async def warranty(
+        visit_id: VisitId,
+        line: Line,
+        body: Assessed,
+        caller: Annotated[Caller, commanding(Action.VISIT_CLAIM)],
+    ) -> Response:
+        """Whether a line is under warranty, as far as anybody here can say (R-43)."""
+        command = AssessWarranty(visit_id=visit_id, line=line, verdict=body.verdict)
+        return await give(visit_id, command, body, caller)
+
+    @router.command("/lines/{line}/warranty/ask")
+    async def ask(
+        visit_id: VisitId, line: Line, body: Body, caller: Annotated[Caller, commanding(Action.VISIT_CLAIM)]
+    ) -> Response:
+        """It is unclear: the maker's service department was asked (R-43)."""
+        return await give(visit_id, RequestManufacturerApproval(visit_id=visit_id, line=line), body, caller)
+
+    @router.command("/lines/{line}/warranty/decide")
+    async def decide(
+        visit_id: VisitId,
+        line: Line,
+        body: Decided,
+        caller: Annotated[Caller, commanding(Action.VISIT_CLAIM)],
+    ) -> Response:
+        """What the maker answered (R-43)."""
+        command = ReceiveManufacturerApproval(visit_id=visit_id, line=line, granted=body.granted)
         return await give(visit_id, command, body, caller)
 
     @router.command("/hand-over")

@@ -11,17 +11,38 @@ from hypothesis import strategies as st
 from eventlog.decider import Rejected
 from eventlog.recorded import decode, encode
 from events.lines import Line, Part
-from events.reception import QuoteIssued, VehicleHandedToWorkshop, WorkOrderSigned
-from services.reception.commands import Command, HandToWorkshop, IssueQuote, SignWorkOrder
+from events.reception import (
+    CopiesHandedOver,
+    ManufacturerApprovalReceived,
+    ManufacturerApprovalRequested,
+    QuoteIssued,
+    VehicleHandedToWorkshop,
+    WarrantyAssessed,
+    WorkOrderSigned,
+)
+from services.reception.commands import (
+    AssessWarranty,
+    Command,
+    HandOverCopies,
+    HandToWorkshop,
+    IssueQuote,
+    ReceiveManufacturerApproval,
+    RequestManufacturerApproval,
+    SignWorkOrder,
+)
 from services.reception.pricing import WantedLine, WantedPart, priced
 from services.reception.quote import hash_of
 from services.reception.rules import SHIPPED_PRICES
 from tests.deciders import VISIT
+from tests.reception.test_added_repairs import agree, agreed, asked
+from tests.reception.test_intake import first_service, lifted, walked, was_there
+from tests.reception.test_intake import signed as walk_around_signed
 from tests.reception.test_visit import received, sealed
 from tests.recording import recorded
 from tests.spec import Spec
 
 visit = Spec(VISIT)
+looked_at = (received, walked, walk_around_signed)
 [prices] = SHIPPED_PRICES
 
 MORNING = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -63,7 +84,7 @@ def quoted(revision: int, **changed: Any) -> QuoteIssued:
 
 
 first = quoted(1)
-sign = SignWorkOrder(visit_id="V1", hash=first.hash, channel="in_person", signature="5" * 64)
+sign = SignWorkOrder(visit_id="V1", at=MORNING, hash=first.hash, channel="in_person", signature="5" * 64)
 signed = WorkOrderSigned(
     visit_id="V1",
     work_order_id="V1",
@@ -158,7 +179,7 @@ def test_who_is_here_signs_and_who_is_not_is_named() -> None:
     visit.given(received, first).when(sign.model_copy(update={"signature": None})).then_rejected(
         "who is here signs: the signature is missing"
     )
-    by_phone = SignWorkOrder(visit_id="V1", hash=first.hash, channel="phone")
+    by_phone = SignWorkOrder(visit_id="V1", at=MORNING, hash=first.hash, channel="phone")
     visit.given(received, first).when(by_phone).then_rejected("note who agreed on the customer's side")
     named = by_phone.model_copy(update={"answered_by": sealed})
     agreed = signed.model_copy(update={"channel": "phone", "signature": None, "answered_by": sealed})
@@ -167,7 +188,47 @@ def test_who_is_here_signs_and_who_is_not_is_named() -> None:
 
 def test_car_keys_and_papers_go_to_the_workshop() -> None:
     """W-04."""
-    visit.given(received, first, signed).when(hand_over).then(handed_over)
+    visit.given(*looked_at, first, signed).when(hand_over).then(handed_over)
+    visit.given(received, first, *looked_at[1:], signed).when(hand_over).then(handed_over)
+
+
+def test_nothing_goes_to_the_workshop_that_the_customer_has_not_walked_around() -> None:
+    """R-33, R-57."""
+    because = "the customer has not signed the current walk-around yet"
+    visit.given(received, first, signed).when(hand_over).then_rejected(because)
+    visit.given(received, walked, first, signed).when(hand_over).then_rejected(because)
+
+
+def test_at_the_first_service_nothing_is_signed_before_the_underbody_was_seen() -> None:
+    """R-40."""
+    visit.given(first_service, first).when(sign).then_rejected(
+        "at the first service the underbody is inspected before the work order is signed"
+    )
+    visit.given(first_service, lifted, first).when(sign).then(signed)
+
+
+def test_the_manager_takes_part_in_large_sums() -> None:
+    """R-58."""
+    [engine] = (brakes.model_copy(update={"labour_fen": 932_000, "line": 1}),)
+    large = quoted(1, lines=(engine,), total_fen=1_000_000, labour_minutes=60)
+    command = sign.model_copy(update={"hash": large.hash})
+    visit.given(received, large).when(command).then_rejected("from 10000.00 yuan on the manager takes part")
+    event = signed.model_copy(update={"hash": large.hash, "lines": large.lines})
+    visit.given(received, was_there, large).when(command).then(event)
+    smaller = quoted(1, lines=(engine,), total_fen=999_999, labour_minutes=60)
+    event = signed.model_copy(update={"hash": smaller.hash, "lines": smaller.lines})
+    visit.given(received, smaller).when(sign.model_copy(update={"hash": smaller.hash})).then(event)
+
+
+def test_the_customer_gets_copies() -> None:
+    """R-51."""
+    copies = HandOverCopies(visit_id="V1", how="paper")
+    given = CopiesHandedOver(visit_id="V1", work_order_id="V1", how="paper")
+    visit.given(received, first, signed).when(copies).then(given)
+    visit.given(received, first, signed, given).when(copies).then_nothing()
+    because = "the customer has not signed the current quote yet"
+    visit.given(received, first).when(copies).then_rejected(because)
+    visit.given(received, first, signed, given, second).when(copies).then_rejected(because)
 
 
 def test_a_vehicle_is_handed_over_once() -> None:
@@ -193,6 +254,109 @@ def test_once_in_the_workshop_more_work_is_an_added_repair() -> None:
 @pytest.mark.parametrize("command", [issue, sign, hand_over])
 def test_a_quote_is_for_a_vehicle_that_was_received(command: Command) -> None:
     visit.given().when(command).then_rejected("the vehicle has not been received")
+
+
+# Warranty
+
+V1: dict[str, Any] = {"visit_id": "V1", "line": 1}
+by_maker = quoted(1, lines=(brakes.model_copy(update={"payer": "warranty"}), oil))
+claim = sign.model_copy(update={"hash": by_maker.hash})
+claimed = signed.model_copy(update={"hash": by_maker.hash, "lines": by_maker.lines})
+covered = WarrantyAssessed(**V1, work_order_id="V1", verdict="covered")
+unclear = WarrantyAssessed(**V1, work_order_id="V1", verdict="unclear")
+maker_asked = ManufacturerApprovalRequested(**V1, work_order_id="V1")
+granted = ManufacturerApprovalReceived(**V1, work_order_id="V1", granted=True)
+refused = ManufacturerApprovalReceived(**V1, work_order_id="V1", granted=False)
+
+
+@pytest.mark.parametrize("verdict", ["covered", "not_covered", "unclear"])
+def test_of_each_line_it_is_said_whether_it_is_under_warranty(verdict: Any) -> None:
+    """R-43."""
+    assess = AssessWarranty(**V1, verdict=verdict)
+    assessed = WarrantyAssessed(**V1, work_order_id="V1", verdict=verdict)
+    visit.given(received, by_maker).when(assess).then(assessed)
+    visit.given(received, by_maker, assessed).when(assess).then_nothing()
+    visit.given(received).when(assess).then_rejected("there is no line 1")
+
+
+def test_the_maker_decides_what_is_unclear() -> None:
+    """R-43."""
+    ask, decide = RequestManufacturerApproval(**V1), ReceiveManufacturerApproval(**V1, granted=True)
+    visit.given(received, by_maker, unclear).when(ask).then(maker_asked)
+    visit.given(received, by_maker, unclear, maker_asked).when(ask).then_nothing()
+    visit.given(received, by_maker, unclear, maker_asked).when(decide).then(granted)
+    visit.given(received, by_maker, unclear, maker_asked, granted).when(decide).then_nothing()
+    visit.given(received, by_maker, unclear, maker_asked, refused).when(decide).then_rejected(
+        "the maker has decided about line 1 already"
+    )
+    visit.given(received, by_maker, unclear).when(decide).then_rejected(
+        "the maker was not asked about line 1"
+    )
+    for known in ([], [covered]):
+        visit.given(received, by_maker, *known).when(ask).then_rejected(
+            "the maker is asked about what is unclear; line 1 is not"
+        )
+
+
+def test_a_further_look_may_make_it_clear() -> None:
+    """R-43."""
+    visit.given(received, by_maker, unclear).when(AssessWarranty(**V1, verdict="covered")).then(covered)
+    decided = [received, by_maker, unclear, maker_asked, refused]
+    visit.given(*decided).when(AssessWarranty(**V1, verdict="covered")).then_rejected(
+        "the maker has decided about line 1 already"
+    )
+
+
+@pytest.mark.parametrize("known", [[], [unclear], [unclear, maker_asked], [unclear, maker_asked, refused]])
+def test_nobody_signs_that_the_maker_pays_before_it_is_clear(known: list[Any]) -> None:
+    """R-43, X-11."""
+    visit.given(received, by_maker, *known).when(claim).then_rejected(
+        "it is not clear yet that the maker pays for line 1"
+    )
+
+
+@pytest.mark.parametrize("known", [[covered], [unclear, maker_asked, granted]])
+def test_what_is_covered_or_granted_is_signed(known: list[Any]) -> None:
+    """R-43."""
+    visit.given(received, by_maker, *known).when(claim).then(claimed)
+
+
+def test_a_verdict_is_about_the_work_and_not_about_its_number() -> None:
+    other = oil.model_copy(update={"line": 1, "payer": "warranty"})
+    exchanged = quoted(2, lines=(other,), total_fen=10_000, labour_minutes=30)
+    again = sign.model_copy(update={"hash": exchanged.hash})
+    visit.given(received, by_maker, covered, exchanged).when(again).then_rejected(
+        "it is not clear yet that the maker pays for line 1"
+    )
+    later_by_maker = quoted(2, lines=by_maker.lines, promised_at=NOON + timedelta(hours=1))
+    kept = claim.model_copy(update={"hash": later_by_maker.hash})
+    event = claimed.model_copy(
+        update={"hash": later_by_maker.hash, "revision": 2, "promised_at": later_by_maker.promised_at}
+    )
+    visit.given(received, by_maker, covered, later_by_maker).when(kept).then(event)
+
+
+def test_who_pays_is_not_judged_again_after_the_signature() -> None:
+    doubt = AssessWarranty(**V1, verdict="not_covered")
+    visit.given(received, by_maker, covered, claimed).when(doubt).then_rejected(
+        "the customer has signed who pays for line 1"
+    )
+
+
+def test_an_added_repair_may_be_under_warranty() -> None:
+    """R-43, R-64."""
+    added = asked.model_copy(update={"line": 3})
+    about = WarrantyAssessed(visit_id="V1", work_order_id="V1", line=3, verdict="covered")
+    agree_by_maker = agree.model_copy(update={"line": 3, "payer": "warranty"})
+    visit.given(received, first, signed, added).when(agree_by_maker).then_rejected(
+        "it is not clear yet that the maker pays for line 3"
+    )
+    visit.given(received, first, signed, added).when(
+        AssessWarranty(visit_id="V1", line=3, verdict="covered")
+    ).then(about)
+    visit.given(received, first, signed, added, about).when(agree_by_maker).then(
+        agreed.model_copy(update={"line": 3, "payer": "warranty"})
+    )
 
 
 # Prices

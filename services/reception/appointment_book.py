@@ -158,6 +158,8 @@ def _take_over(command: TakeOverAppointment, day: Day) -> list[Event]:
         if booking.confirmed.slot_at == command.slot_at:
             return []
         raise Rejected("the appointment is being moved already; please look again in a moment")
+    if not command.expected:
+        raise Rejected("the customer is not expected on that day any more")
     requested = command.requested.model_copy(update={"book": day.name})
     confirmed = _allot(requested, command.slot_at, command.at, command.number, day, command.moved_from)
     return [*day.opening(), requested, *confirmed]

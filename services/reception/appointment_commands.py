@@ -59,6 +59,8 @@ class TakeOverAppointment(AboutAppointment):
 
     slot_at: datetime
     requested: AppointmentRequested
+    expected: bool
+    """Whether that day still expects the customer."""
     number: str
     moved_from: date
 

@@ -229,14 +229,13 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         booking = day.bookings.get(id)
         if booking is None:
             raise Problem(409, "There is no such appointment on this day.")
-        if booking.status not in ("booked", "moved"):
-            raise Problem(409, f"Appointment {booking.confirmed.number} was {booking.status} already.")
         take_over = do.TakeOverAppointment(
             book=there,
             at=at,
             appointment_id=id,
             slot_at=body.slot_at,
             requested=booking.requested,
+            expected=booking.status == "booked",
             number=booking.confirmed.number,
             moved_from=_day(date),
         )

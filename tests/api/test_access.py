@@ -42,6 +42,14 @@ SERVICE = {
 NEEDS: dict[str, dict[str, Action | None]] = {
     "reception": SERVICE
     | {
+        "POST /v1/appointments": Action.APPOINTMENT_BOOK,
+        "POST /v1/days/{date}/appointments/{id}/cancel": Action.APPOINTMENT_BOOK,
+        "POST /v1/days/{date}/appointments/{id}/remind": Action.APPOINTMENT_BOOK,
+        "POST /v1/days/{date}/appointments/{id}/reschedule": Action.APPOINTMENT_BOOK,
+        "POST /v1/days/{date}/arrivals": Action.QUEUE_KEEP,
+        "POST /v1/days/{date}/arrivals/{id}/call-in": Action.QUEUE_KEEP,
+        "POST /v1/days/{date}/arrivals/{id}/leave": Action.QUEUE_KEEP,
+        "POST /v1/days/{date}/open": Action.APPOINTMENT_BOOK,
         "POST /v1/visits": Action.VISIT_RECEIVE,
         "POST /v1/visits/{visit_id}/belongings/consent": Action.VISIT_ANSWER,
         "POST /v1/visits/{visit_id}/delays/{delay}/told": Action.VISIT_QUOTE,
@@ -129,6 +137,18 @@ BODIES: dict[str, dict[str, Any]] = {
         "mileage_km": 1,
         "symptoms": ["x"],
     },
+    "appointments": {
+        "slot_at": "2031-05-06T10:00:00+08:00",
+        "need": "x",
+        "service": "simple",
+        "operations": ["OIL-FILTER"],
+        "agreed": True,
+        "customer_name": "王",
+        "phone": "13812345678",
+        "plate": "沪A12345",
+    },
+    "reschedule": {"slot_at": "2031-05-06T11:00:00+08:00"},
+    "remind": {"outcome": "comes"},
     "complaints": {
         "channel": "phone",
         "subject": "other",
@@ -170,6 +190,7 @@ STALE = {"If-Match": '"v999"'}
 """Commands are given for a version that is not there: who gets through is answered 412, nothing changes."""
 MISSING = {
     "visit_id": "0" * 20,
+    "date": "2031-05-05",
     "line": "1",
     "delay": "1",
     "work_order_id": "nowhere",
@@ -177,7 +198,7 @@ MISSING = {
     "customer": "c-00000000",
     "parked_id": "nowhere",
     "link": "nowhere",
-    "id": "nowhere",
+    "id": "0" * 20,
     "site": "nowhere",
 }
 ASKING = ("reveal", "simulate", "/link", "/links")
@@ -193,10 +214,17 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
     path = f"/v1/complaints/{complaint['id']}/timeline"
     read = await running.get(path, "care_agent", min_position=complaint["position"])
     link = await running.post("/customer-care/v1/links", BODIES["links"], "advisor")
+    appointment = await running.post("/reception/v1/appointments", BODIES["appointments"], "advisor")
     parked = await _park(running)
     shared = {"line": "1", "delay": "1", "site": "sh01"}
     yield {
-        "reception": shared | {"visit_id": order.id, "parked_id": parked["reception"]},
+        "reception": shared
+        | {
+            "visit_id": order.id,
+            "parked_id": parked["reception"],
+            "date": "2031-05-06",
+            "id": appointment["id"],
+        },
         "workshop": shared | {"work_order_id": order.id, "parked_id": parked["workshop"]},
         "customer-care": {
             "complaint_id": complaint["id"],
@@ -462,7 +490,7 @@ def _expected(app: str, operation: str, action: Action | None, role: Role | None
         return {403}
     if operation == "GET /v1/log" and app != "projections":
         return {403}
-    names = set(_parameters(operation)) - {"line", "delay"}
+    names = set(_parameters(operation)) - {"line", "delay", "date"}
     if site == "sh02" and names and not names & GROUP_WIDE:
         return {404}
     if "/complaints/{id}/reveal" in operation and Action.COMPLAINT_READ not in MAY[role]:

@@ -283,6 +283,7 @@ take_over = do.TakeOverAppointment(
     appointment_id="A1",
     slot_at=make.slot_at,
     requested=requested_earlier.model_copy(update={"book": "sh01.2026-03-02"}),
+    expected=True,
     number="260302-07",
     moved_from=date(2026, 3, 2),
 )
@@ -300,6 +301,13 @@ def test_an_appointment_does_not_come_back_before_it_has_gone() -> None:
     """Its old time is freed by what was recorded on the other day, which has not been heard of yet."""
     book.given(*booked).when(take_over.model_copy(update={"slot_at": at("14:00")})).then_rejected(
         "the appointment is being moved already; please look again in a moment"
+    )
+
+
+def test_only_who_is_expected_comes_on_another_day() -> None:
+    """R-12, K-24: not who cancelled, nor who came."""
+    book.given(opened).when(take_over.model_copy(update={"expected": False})).then_rejected(
+        "the customer is not expected on that day any more"
     )
 
 

@@ -39,7 +39,7 @@ CHUNK = 2_000
 
 
 class SigningKey:
-    """The ledger's Ed25519 key, made on first use, for its owner's eyes; the public half lies beside it."""
+    """An Ed25519 key, made on first use, for its owner's eyes; the public half lies beside it."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -67,11 +67,15 @@ class SigningKey:
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         if not (half := path.with_suffix(".pub")).exists() or half.read_bytes() != public:
             half.write_bytes(public)
+        self.public = public
         self.id = hashlib.sha256(public).hexdigest()[:16]
 
     def sign(self, document: dict[str, Any]) -> dict[str, Any]:
         statement = document | {"key_id": self.id}
-        return statement | {"signature": base64.b64encode(self._key.sign(canonical(statement))).decode()}
+        return statement | {"signature": base64.b64encode(self.signature(canonical(statement))).decode()}
+
+    def signature(self, said: bytes) -> bytes:
+        return self._key.sign(said)
 
 
 def signed_by(public_pem: bytes, document: dict[str, Any]) -> bool:

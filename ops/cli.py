@@ -208,6 +208,30 @@ def verify(
 
 
 @app.command()
+def gate_check(
+    token: Annotated[str, typer.Argument(help="What the QR code of the gate pass says.")],
+    public_key: Annotated[Path, typer.Option(help="The gate key, as GET /reception/v1/gate-key gives it.")],
+    site: Annotated[str | None, typer.Option(help="The site of this gate.")] = None,
+) -> None:
+    """Check a gate pass without a connection: valid, expired, of another site or forged; exit 1 if not valid.
+
+    Whether it was revoked or used already, only the system knows.
+    """
+    from datetime import UTC, datetime
+
+    from services.reception.gate_token import verdict
+
+    try:
+        opens, sentence = verdict(public_key.read_bytes(), token, site, datetime.now(UTC))
+    except OSError as why:
+        _refuse(f"{public_key} cannot be read: {why.strerror}")
+    except ValueError:
+        _refuse(f"{public_key} is no public key of a gate")
+    print(sentence)
+    raise SystemExit(0 if opens else 1)
+
+
+@app.command()
 def readmit(
     source: Annotated[str, typer.Argument(help="The service: reception, workshop or customer_care.")],
     data: Data = DEFAULT_DATA,

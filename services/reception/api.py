@@ -20,7 +20,6 @@ from services.reception.appointment_slots import site_date
 from services.reception.commands import (
     Command,
     CorrectMileage,
-    DeliverVehicle,
     ReceiveVehicle,
 )
 from services.reception.rules import SHIPPED_RULES, rules_of
@@ -63,10 +62,6 @@ class Receive(Body):
 class Correct(Body):
     mileage_km: Mileage
     reason: Text
-
-
-class Deliver(Body):
-    mileage_km: Mileage | None = None
 
 
 def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
@@ -122,15 +117,6 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
     ) -> Response:
         """The mileage was read wrongly; the reading before stays on record."""
         command = CorrectMileage(visit_id=visit_id, mileage_km=body.mileage_km, reason=body.reason)
-        return await give(visit_id, command, body, caller)
-
-    @router.command("/{visit_id}/deliver")
-    async def deliver(
-        visit_id: VisitId, body: Deliver, caller: Annotated[Caller, commanding(Action.VISIT_DELIVER)]
-    ) -> Response:
-        """The customer has the vehicle back."""
-        at = body.occurred_at or datetime.now(UTC)
-        command = DeliverVehicle(visit_id=visit_id, at=at, mileage_km=body.mileage_km)
         return await give(visit_id, command, body, caller)
 
     async def give(visit_id: str, command: Command, body: Body, caller: Caller) -> Response:

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from eventlog.checkpoints import SigningKey
 from eventlog.settings import Settings
 from eventlog.store import EventStore
 from services.reception.answers_api import answers_api
@@ -9,8 +10,10 @@ from services.reception.api import api
 from services.reception.appointment_timers import appointment_timers
 from services.reception.appointments_api import appointments_api
 from services.reception.attachments import Attachments
+from services.reception.delivery_api import delivery_api
 from services.reception.policies import policies
 from services.reception.quote_api import quote_api
+from services.reception.settlement_api import settlement_api
 from services.service import create_service, open_keyring
 
 
@@ -30,6 +33,8 @@ def create_app(settings: Settings) -> FastAPI:
             appointments_api(reception, keyring),
             quote_api(reception, keyring, attachments),
             answers_api(reception, keyring),
+            delivery_api(reception),
+            settlement_api(reception, attachments, SigningKey(settings.secrets / "gate.key")),
         ],
         timers=appointment_timers(reception),
     )

@@ -316,8 +316,11 @@ class ReleaseGatePass(AboutVisit):
 
 
 class UseGatePass(AboutVisit):
+    """With what the token says."""
+
     at: datetime
     pass_id: str
+    valid_until: datetime
 
 
 IntakeCommand: TypeAlias = (

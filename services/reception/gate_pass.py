@@ -55,6 +55,8 @@ def decide(command: GatePassCommand, visit: "Visit", rules: Sequence[ReceptionRu
             if now.used_at is not None:
                 raise Rejected(f"this gate pass was used at {_local(now.used_at, zone)}")
             must_open(visit, at, zone)
+            if command.valid_until != now.valid_until:  # of a release before the last one
+                raise Rejected("another gate pass has taken the place of this one")
             used = GatePassUsed(**about, used_at=at)
             if visit.delivery.delivered:
                 return [used]

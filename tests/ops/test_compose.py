@@ -322,7 +322,7 @@ def test_the_whole_system_of_the_compose_file_carries_a_visit_to_the_board(
             cards = httpx2.get(board, headers=advisor).json()["cards"]
             assert [(card["vin"], card["plate"]) for card in cards] == [(visit["vin"], visit["plate"])]
             kept = {file.name for file in (folder / "volumes/secrets").iterdir()}
-            assert kept == {"master.key", "ledger.key", "ledger.pub"}
+            assert kept == {"master.key", "ledger.key", "ledger.pub", "gate.key", "gate.pub"}
         finally:
             for process in processes.values():
                 process.send_signal(signal.SIGTERM)

@@ -30,7 +30,7 @@ LATER = NOON + timedelta(hours=1)
 
 release = ReleaseGatePass(visit_id="V1", at=NOON, pass_id=ID, token="BLG1.x.y")
 released = GatePassReleased(**V1, pass_id=ID, valid_until=NOON + timedelta(hours=24), token="BLG1.x.y")
-use = UseGatePass(visit_id="V1", at=LATER, pass_id=ID)
+use = UseGatePass(visit_id="V1", at=LATER, pass_id=ID, valid_until=released.valid_until)
 used = GatePassUsed(**V1, pass_id=ID, used_at=LATER)
 delivered = VehicleDelivered(**V1, mileage_km=48_215)
 UNPAID = "the customer has not paid yet, and no manager has let the vehicle go on credit"
@@ -117,6 +117,15 @@ def test_a_pass_that_does_not_hold_opens_nothing() -> None:
     )
     other = use.model_copy(update={"pass_id": "p0"})
     visit.given(*payable, paid, released).when(other).then_rejected(
+        "another gate pass has taken the place of this one"
+    )
+
+
+def test_what_was_printed_before_the_last_release_opens_nothing() -> None:
+    """K-24: there is one paper that holds."""
+    tomorrow = released.model_copy(update={"valid_until": NOON + timedelta(hours=49)})
+    expired = GatePassRevoked(**V1, pass_id=ID, reason="expired")
+    visit.given(*payable, paid, released, expired, tomorrow).when(use).then_rejected(
         "another gate pass has taken the place of this one"
     )
 

@@ -163,6 +163,8 @@ class BlameAssigned(Event, type="customer_care.blame_assigned.v1"):
 
     complaint_id: str
     person: str
+    step: Step | None = None
+    """Which step was handled poorly, if it was one of these."""
     at: AwareDatetime | None = None
 
 

@@ -23,6 +23,7 @@ from access.tokens import Principal
 from eventlog import sql
 from eventlog.recorded import canonical
 from projections.boards import Boards, being_built
+from projections.complaint_timeline.blame import blame
 from projections.complaint_timeline.progress import progress
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.complaint_timeline.statistics import COUNTED, Month, summary
@@ -198,14 +199,17 @@ class Views:
         return Read(position, at, {"complaints": complaints, "next": following})
 
     async def linked_complaints(self, who: Principal, complaint: Document, position: int) -> list[Document]:
-        """The one that a complaint follows and those that follow it, as they stood at a position of the
-        ledger, the earliest first."""
+        """The whole chain of objections that a complaint belongs to, without itself, as it stood at a position
+        of the ledger, the earliest first (C-27)."""
         async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
             query = SQL(
-                "SELECT key FROM {} WHERE site = %s AND (key = %s OR follows = %s) AND first_pos <= %s"
-                " ORDER BY first_pos LIMIT 20"
+                "WITH RECURSIVE chain AS ("
+                " SELECT key, follows, first_pos, site FROM {0} WHERE key = %s"
+                " UNION SELECT t.key, t.follows, t.first_pos, t.site FROM {0} AS t, chain"
+                "  WHERE t.site = chain.site AND (t.key = chain.follows OR t.follows = chain.key)"
+                ") SELECT key FROM chain WHERE key <> %s AND first_pos <= %s ORDER BY first_pos LIMIT 20"
             ).format(Identifier(build.table))
-            asked = (complaint["site"], complaint.get("follows"), complaint["complaint_id"], position)
+            asked = (complaint["complaint_id"], complaint["complaint_id"], position)
             linked = []
             for [key] in await sql.rows(conn, query, asked):
                 then = await earlier(conn, build, position, key=key)
@@ -213,6 +217,14 @@ class Views:
                 [(_, document)] = await sql.rows(conn, current, (then, position, position, key))
                 linked.append(hidden(document))
         return linked
+
+    async def blames(self, who: Principal) -> Read:
+        """Complaints at the caller's sites for which the caller is held responsible, the latest first (C-40)."""
+        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
+            position, at = await moment(conn, build, None)
+            query = SQL("SELECT document FROM {} WHERE blamed = %s ORDER BY raised_at DESC LIMIT 200")
+            found = await sql.rows(conn, query.format(Identifier(build.table)), (who.actor,))
+        return Read(position, at, {"blames": [blame(complaint) for [complaint] in found]})
 
     async def complaint_statistics(self, who: Principal, month: Month, as_of: AsOf | None = None) -> Read:
         """What the complaints raised in a month at the caller's sites come to; nothing about a person."""

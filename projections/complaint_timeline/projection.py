@@ -212,7 +212,12 @@ _CHANGES: dict[type[Event], Change] = {
     ComplaintReclassified: _reclassified,
     ComplaintPaused: lambda complaint, data, at: {"waiting": data.waiting, "paused_at": data.paused_at},
     ComplaintResumed: lambda complaint, data, at: {"waiting": None, "paused_at": None},
-    BlameAssigned: lambda complaint, data, at: {"blamed": data.person, "appeal": None},
+    BlameAssigned: lambda complaint, data, at: {
+        "blamed": data.person,
+        "blamed_for": data.step,
+        "blamed_at": at,
+        "appeal": None,
+    },
     AppealFiled: lambda complaint, data, at: {"appeal": "filed"},
     AppealDecided: _decided,
     ReportedToRegion: lambda complaint, data, at: {"reported_to_region": True},
@@ -262,7 +267,7 @@ def next_due(complaint: Document) -> str | None:
 
 COMPLAINT_TIMELINE = Projection(
     name="complaint_timeline",
-    version=3,
+    version=4,
     handles=tuple(_CHANGES),
     key="complaint_id",
     evolve=evolve,
@@ -271,5 +276,6 @@ COMPLAINT_TIMELINE = Projection(
         "raised_at": ("timestamptz", lambda complaint: complaint["raised_at"]),
         "next_due": ("timestamptz", next_due),
         "follows": ("text", lambda complaint: complaint.get("follows")),
+        "blamed": ("text", lambda complaint: complaint.get("blamed")),
     },
 )

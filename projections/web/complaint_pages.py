@@ -41,6 +41,18 @@ def complaint_pages(views: Views, links: Links) -> APIRouter:
             **facts,
         )
 
+    @router.get("/responsible")
+    async def responsible(
+        request: Request,
+        who: Annotated[Principal, needs(Action.COMPLAINT_APPEAL)],
+        min_position: MinPosition = None,
+    ) -> Response:
+        """What the reader is held responsible for; also for those who see no complaint otherwise (C-40)."""
+        if min_position:
+            await views.wait_for(COMPLAINT_TIMELINE, min_position)
+        read = await views.blames(who)
+        return page(request, "responsible.html", who, read=read, **read.document)
+
     @router.get("/progress/{link}", dependencies=[public])
     async def progress(request: Request, link: str, min_position: MinPosition = None) -> Response:
         """Looks nothing up before the link is known to be ours; then reads as the link's site only."""

@@ -168,6 +168,7 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
             complaint=read.document,
             linked=linked,
             known=known,
+            next_clock=next_clock,
             clocks=clocks(read.document, read.at),
             progress=PROGRESS,
             offers=offers(read.document, who.actor, who.may) if as_of is None else {},

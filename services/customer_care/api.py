@@ -26,6 +26,7 @@ from events.customer_care import (
     Waiting,
 )
 from events.rulebook import Channel, Level, Severity
+from events.rulebook import Step as RuleStep
 from services.commands_over_http import Body, Caller, CommandRouter, Phone, Vin, answer, commanding
 from services.customer_care import commands as do
 from services.customer_care.complaint import complaint_decider, complaint_stream
@@ -101,6 +102,7 @@ class Pause(Body):
 
 class Blame(Body):
     person: Annotated[str, Field(min_length=1, max_length=100)]
+    step: RuleStep | None = None
 
 
 class Appeal(Body):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from events import Sealed
 from events.customer_care import Outcome, Resolution, Satisfaction, Subject, Waiting
-from events.rulebook import Channel, Level, Severity
+from events.rulebook import Channel, Level, Severity, Step
 
 
 class _Command(BaseModel):
@@ -104,6 +104,7 @@ class Resume(AboutComplaint):
 
 class Blame(AboutComplaint):
     person: str
+    step: Step | None = None
 
 
 class Appeal(AboutComplaint):

@@ -212,10 +212,10 @@ def _facts(command: do.Command, complaint: Complaint, by: str, rules: Rules) -> 
             if at < complaint.paused_at:
                 raise Rejected("the pause had not begun by then")
             return [ComplaintResumed(complaint_id=id, resumed_at=at)]
-        case do.Blame(at=at, person=person):
+        case do.Blame(at=at, person=person, step=step):
             if complaint.blamed == person:
                 return []
-            return [BlameAssigned(complaint_id=id, person=person, at=at)]
+            return [BlameAssigned(complaint_id=id, person=person, step=step, at=at)]
         case do.Appeal(at=at, reason=reason):
             if complaint.blamed != by:
                 raise Rejected("only who is held responsible may appeal")

@@ -47,7 +47,7 @@ class Complaint:
         self.id, self.position = answer["id"], answer["position"]
         return self
 
-    async def take(self, step: str, role: str = "care_manager", **body: Any) -> "Complaint":
+    async def take(self, step: str, role: str = "care_manager", /, **body: Any) -> "Complaint":
         answer = await self.running.post(f"{CARE}/{self.id}/{step}", body, role, self.site)
         self.position = answer["position"]
         return self
@@ -521,3 +521,84 @@ async def test_late_entries_are_made_from_the_page_and_show_both_times(look: Ope
 
 def at_the_site(at: datetime) -> str:
     return f"{at.astimezone(SITE_ZONE):%Y-%m-%dT%H:%M}"
+
+
+async def objected(complaint: Complaint) -> Complaint:
+    """The customer objects; the complaint that follows (C-27)."""
+    await complaint.take("contact", outcome="reached")
+    await complaint.take("resolve", resolution="apology")
+    await complaint.take("call-back", "care_agent", outcome="objecting", opinion="还是不行")
+
+    async def found() -> str | None:
+        listed = await complaint.running.get("/v1/complaints", "care_agent", complaint.site)
+        ids = [c["complaint_id"] for c in listed.json()["complaints"] if c.get("follows") == complaint.id]
+        return ids[0] if ids else None
+
+    following = Complaint(complaint.running, complaint.site)
+    following.id, following.position = await eventually(found), "0"
+    return following
+
+
+async def test_every_cycle_stands_beside_the_others_with_its_next_clock(
+    visitor: httpx2.AsyncClient, running: Running, site: str
+) -> None:
+    """C-27: the first, the second and the third tracking form, from wherever one looks."""
+    first = await Complaint(running, site).raised()
+    second = await objected(first)
+    third = await objected(second)
+    for complaint in (first, second, third):
+        html = part_html(await complaint.page(visitor, "care_agent"), "linked")
+        assert html.count("<li") == 3
+        assert {each.id for each in (first, second, third)} - {complaint.id} <= set(
+            re.findall("/complaints/([0-9a-f]{20})", html)
+        )
+    seen = part(await first.page(visitor, "care_agent"), "linked")
+    assert re.search("A later cycle .* Handed over: due in", seen)
+    assert "late by" not in seen
+
+
+async def test_who_is_held_responsible_sees_for_what_and_appeals(
+    visitor: httpx2.AsyncClient, running: Running, site: str
+) -> None:
+    """C-40: a technician, who sees no complaint otherwise; nothing of the customer and nothing anybody wrote."""
+    ours = await Complaint(running, site).raised(occurred_at=ago(hours=3))
+    await ours.take("contact", outcome="reached")
+    await ours.take("cause", cause=CAUSE)
+    await ours.take("blame", person=f"technician-{site}", step="first_contact")
+    others = await Complaint(running, site).raised()
+    await others.take("blame", person=f"inspector-{site}")
+    await ours.heard("deadline_breached", rule="C-20")
+    await others.timeline()
+
+    headers = as_(running, "technician", site)
+    html = words((await visitor.get("/responsible", headers=headers)).text)
+    said = part(html, f"blame-{ours.id}")
+    for shown in ("Repair service", "Ordinary", "For the step First contact", "Handed over", "Appeal"):
+        assert shown in said, shown
+    assert others.id not in html
+    assert "customer" not in said.lower()
+    assert (await visitor.get(f"/complaints/{ours.id}", headers=headers)).status_code == 403
+    elsewhere = await visitor.get("/responsible", headers=as_(running, "technician"))
+    assert ours.id not in elsewhere.text
+
+    appealed = await ours.take("appeal", "technician", reason="我当天休息")
+    html = words((await visitor.get(f"/responsible?min_position={appealed.position}", headers=headers)).text)
+    assert "Appeal Filed" in part(html, f"blame-{ours.id}")
+    assert "/appeal" not in html
+    for role, status in (("region_auditor", 403), ("operator", 403), ("cashier", 200), ("advisor", 200)):
+        assert (await visitor.get("/responsible", headers=as_(running, role, site))).status_code == status
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_a_technician_appeals_in_the_browser(
+    look: Open, running: Running, site: str, language: str
+) -> None:
+    complaint = await Complaint(running, site).raised()
+    await complaint.take("blame", person=f"technician-{site}")
+    await complaint.timeline()
+    page = await look("/responsible", "technician", language, (820, 1180), site)
+    assert await serious(page) == []
+    await page.locator("textarea").fill("我当天休息")
+    await page.locator("form[action$='/appeal'] button").click()
+    await expect(page.locator("textarea")).to_have_count(0)

@@ -9,7 +9,7 @@ from projections.projection import Document
 
 TEXTS = ("cause", "plan", "result", "improvement", "opinion", "reason")
 """What was typed in the course of a complaint."""
-ON_REQUEST = frozenset({"customer_name", "phone", "narrative", *TEXTS})
+ON_REQUEST = frozenset({"customer_name", "phone", "answered_by", "narrative", *TEXTS})
 """Sealed values that are shown on request only, and each time recorded."""
 
 

@@ -13,6 +13,7 @@ from services.reception.attachments import Attachments
 from services.reception.delivery_api import delivery_api
 from services.reception.policies import policies
 from services.reception.quote_api import quote_api
+from services.reception.rules_api import rules_api
 from services.reception.settlement_api import settlement_api
 from services.service import create_service, open_keyring
 
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
             answers_api(reception, keyring),
             delivery_api(reception),
             settlement_api(reception, attachments, SigningKey(settings.secrets / "gate.key")),
+            *rules_api(reception),
         ],
         timers=appointment_timers(reception),
     )

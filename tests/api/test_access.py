@@ -27,6 +27,7 @@ from eventlog.bus import connect
 from eventlog.settings import Settings
 from ops.serving import APPS, create_apps
 from services.customer_care.rulebook import SHIPPED
+from services.reception.rules import SHIPPED_PRICES, SHIPPED_RULES
 from tests.journeys.story import Visit, eventually
 from tests.pictures import drawn
 from tests.system import Running
@@ -43,6 +44,11 @@ SERVICE = {
 NEEDS: dict[str, dict[str, Action | None]] = {
     "reception": SERVICE
     | {
+        "GET /v1/price-list": Action.BOARD_READ,
+        "POST /v1/price-list": Action.SHOP_RULES_PUBLISH,
+        "GET /v1/prices/{site}": PUBLIC,
+        "GET /v1/rules": Action.BOARD_READ,
+        "POST /v1/rules": Action.SHOP_RULES_PUBLISH,
         "POST /v1/appointments": Action.APPOINTMENT_BOOK,
         "POST /v1/days/{date}/appointments/{id}/cancel": Action.APPOINTMENT_BOOK,
         "POST /v1/days/{date}/appointments/{id}/remind": Action.APPOINTMENT_BOOK,
@@ -219,6 +225,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "refund": {"payment": 1, "amount_fen": 1, "reason": "x"},
     "credit": {"pay_by": "2026-04-01", "reason": "x"},
     "use": {"token": "BLG1.forged.pass"},
+    "rules": {"rules": SHIPPED_RULES[0].model_dump(mode="json")},
+    "price-list": {"price_list": SHIPPED_PRICES[0].model_dump(mode="json")},
     "discard": {"reason": "looking"},
     "reveal": {"reason": "looking"},
 }

@@ -74,10 +74,14 @@ def _refusals(operation: dict[str, Any], path: str) -> set[int]:
         refusals.add(404)
     if "{link}" in path:
         refusals |= {410, 507}
+    if "{sha256}" in path:
+        refusals.add(410)
     if "parameters" in operation or "requestBody" in operation:
         refusals.add(422)
     if "requestBody" in operation:
         refusals |= {408, 413}
+        if "application/json" not in operation["requestBody"]["content"]:
+            refusals.add(415)
     if any(each["name"] == "If-Match" for each in operation.get("parameters", [])):
         refusals |= {409, 412}
     return refusals

@@ -25,3 +25,12 @@ def encoded(image: Image.Image, format: str, **how: object) -> bytes:
 
 def photo(size: tuple[int, int] = (640, 480), colour: str = "teal") -> bytes:
     return encoded(Image.new("RGB", size, colour), "JPEG")
+
+
+def written_into(text: str) -> bytes:
+    """A photo, lying on its side, with a text and the place where it was taken beside the pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = text
+    exif.get_ifd(0x8825).update({1: "N", 2: (31.0, 13.0, 49.0), 3: "E", 4: (121.0, 28.0, 11.0)})
+    return encoded(Image.new("RGB", (400, 300), "teal"), "JPEG", exif=exif, comment=text.encode())

@@ -11,6 +11,7 @@ from services.reception.appointment_timers import appointment_timers
 from services.reception.appointments_api import appointments_api
 from services.reception.attachments import Attachments
 from services.reception.delivery_api import delivery_api
+from services.reception.intake_api import LARGER, intake_api
 from services.reception.policies import policies
 from services.reception.quote_api import quote_api
 from services.reception.rules_api import rules_api
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
         [
             api(reception, keyring),
             appointments_api(reception, keyring),
+            intake_api(reception, attachments),
             quote_api(reception, keyring, attachments),
             answers_api(reception, keyring),
             delivery_api(reception),
@@ -39,4 +41,5 @@ def create_app(settings: Settings) -> FastAPI:
             *rules_api(reception),
         ],
         timers=appointment_timers(reception),
+        larger=LARGER,
     )

@@ -90,6 +90,8 @@ class RecordWalkAround(AboutVisit):
 class SignWalkAround(AboutVisit):
     hash: Digest
     signature: Digest
+    """An attachment: what was drawn, or the photo of a signed paper."""
+    on_paper: bool = False
 
 
 class InspectUnderbody(AboutVisit):

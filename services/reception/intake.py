@@ -9,6 +9,7 @@ from events import Event
 from events.lines import revision_hash
 from events.reception import (
     Checked,
+    Digest,
     ManagerTookPart,
     MobilityProvided,
     PapersVerified,
@@ -174,7 +175,15 @@ def _sign(command: SignWalkAround, visit: "Visit") -> list[Event]:
         raise Rejected(f"the walk-around has changed: show the customer revision {current.revision}")
     if visit.intake.in_order:
         return []
-    return [WalkAroundSigned(**command.model_dump(), work_order_id=visit.work_order_id)]
+    if command.on_paper and not _photographed(visit.intake, command.signature):
+        raise Rejected("take a photo of the signed paper first")
+    signed = command.model_dump(exclude={"on_paper"})
+    return [WalkAroundSigned(**signed, work_order_id=visit.work_order_id)]
+
+
+def _photographed(intake: Intake, paper: Digest) -> bool:
+    photos = (each for each in intake.said_once if isinstance(each, PhotoTaken))
+    return any(each.photo == paper and each.of == "paper" for each in photos)
 
 
 def evolve(intake: Intake, event: Event) -> Intake:

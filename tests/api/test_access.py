@@ -25,11 +25,12 @@ from access.issuer import AUDIENCE, ISSUER, Issuer
 from access.roles import MAY, Action, Role
 from eventlog.bus import connect
 from eventlog.settings import Settings
+from events.walk_around import ITEMS
 from ops.serving import APPS, create_apps
 from services.customer_care.rulebook import SHIPPED
 from services.reception.rules import SHIPPED_PRICES, SHIPPED_RULES
 from tests.journeys.story import Visit, eventually
-from tests.pictures import drawn
+from tests.pictures import drawn, photo
 from tests.system import Running
 
 PUBLIC: Final = None
@@ -84,6 +85,17 @@ NEEDS: dict[str, dict[str, Action | None]] = {
         "POST /v1/visits/{visit_id}/lines/{line}/warranty": Action.VISIT_CLAIM,
         "POST /v1/visits/{visit_id}/lines/{line}/warranty/ask": Action.VISIT_CLAIM,
         "POST /v1/visits/{visit_id}/lines/{line}/warranty/decide": Action.VISIT_CLAIM,
+        "POST /v1/visits/{visit_id}/symptoms": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/papers": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/protective-set": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/valuables": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/photos": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/walk-around": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/walk-around/signature": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/underbody": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/mobility": Action.VISIT_INSPECT,
+        "POST /v1/visits/{visit_id}/manager": Action.VISIT_MANAGE,
+        "GET /v1/visits/{visit_id}/attachments/{sha256}": Action.PERSONAL_DATA_SEE,
         "POST /v1/visits/{visit_id}/quote": Action.VISIT_QUOTE,
         "POST /v1/visits/{visit_id}/repairs/{line}/approve": Action.VISIT_ANSWER,
         "POST /v1/visits/{visit_id}/repairs/{line}/decline": Action.VISIT_ANSWER,
@@ -152,7 +164,7 @@ NEEDS: dict[str, dict[str, Action | None]] = {
         "POST /v1/work-orders/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
     },
 }
-BODIES: dict[str, dict[str, Any]] = {
+BODIES: dict[str, Any] = {
     "visits": {
         "vin": "LSVAA4182E2123456",
         "plate": "沪A12345",
@@ -187,6 +199,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "warranty": {"verdict": "unclear"},
     "told": {"promised_at": "2030-01-01T00:00:00Z"},
     "consent": {"items": ["x"]},
+    "symptoms": {"description": "x"},
+    "papers": {"driving_licence": True, "maintenance_manual": True, "phone": True},
+    "valuables": {"items": []},
+    "photos": photo(),
+    "walk-around": {"checks": [{"item": each, "ok": True} for each in ITEMS], "fuel_eighths": 4},
+    "signature": {"hash": "0" * 64, "paper": "0" * 64},
+    "underbody": {"findings": []},
+    "mobility": {"kind": "subsidy", "amount_fen": 5_000},
     "correct": {"mileage_km": 1, "reason": "x"},
     "dispatch": {"team": "D 组"},
     "repairs": {"description": "x", "price_fen": 1, "delay_minutes": 1},
@@ -244,6 +264,7 @@ MISSING = {
     "link": "nowhere",
     "id": "0" * 20,
     "site": "nowhere",
+    "sha256": "0" * 64,
 }
 ASKING = ("reveal", "simulate", "/link", "/links")
 """Requests that are posted and record nothing about a thing that has a version."""
@@ -261,6 +282,7 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
     appointment = await running.post("/reception/v1/appointments", BODIES["appointments"], "advisor")
     parked = await _park(running)
     shared = {"line": "1", "delay": "1", "site": "sh01"}
+    taken = await picture_of(running, order.id)
     yield {
         "reception": shared
         | {
@@ -268,6 +290,7 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
             "parked_id": parked["reception"],
             "date": "2031-05-06",
             "id": appointment["id"],
+            "sha256": taken,
         },
         "workshop": shared | {"work_order_id": order.id, "parked_id": parked["workshop"]},
         "customer-care": {
@@ -280,6 +303,21 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
     }
     for service, id in parked.items():
         await running.send(f"/{service}/v1/parked/{id}/discard", {"reason": "seen"}, "operator", "*")
+
+
+async def picture_of(running: Running, visit_id: str, site: str = "sh01") -> str:
+    """A photo of a visit, by its name."""
+    headers = {"Authorization": f"Bearer {running.token('advisor', site)}"}
+    path = f"/reception/v1/visits/{visit_id}/photos"
+    answer = await running.client.post(path, content=BODIES["photos"], headers=headers)
+    assert answer.status_code in (200, 201), answer.text
+    feed = await running.get("/reception/v1/log", "group_auditor", "*", limit=1_000)
+    [photo] = {
+        each["event"]["data"]["photo"]
+        for each in feed.json()["events"]
+        if each["event"]["type"] == "reception.photo_taken.v1" and each["event"]["stream"].endswith(visit_id)
+    }
+    return str(photo)
 
 
 async def _park(running: Running) -> dict[str, str]:
@@ -536,7 +574,7 @@ def _expected(app: str, operation: str, action: Action | None, role: Role | None
         return {403}
     if operation.endswith("/gate-passes/use"):
         return {422}  # what nobody signed names no visit whose version could be compared
-    names = set(_parameters(operation)) - {"line", "delay", "date"}
+    names = set(_parameters(operation)) - {"line", "delay", "date", "sha256"}
     if site == "sh02" and names and not names & GROUP_WIDE:
         return {404}
     if "/complaints/{id}/reveal" in operation and Action.COMPLAINT_READ not in MAY[role]:
@@ -567,7 +605,8 @@ async def _ask(
     if method == "POST" and app != "projections":
         headers = headers | STALE
     body = BODIES.get(path.rpartition("/")[2], {}) if method == "POST" else None
-    request = running.client.build_request(method, prefix + path.format_map(ids), json=body, headers=headers)
+    sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+    request = running.client.build_request(method, prefix + path.format_map(ids), headers=headers, **sent)
     answer = await running.client.send(request, stream=True)
     if "event-stream" not in answer.headers["content-type"]:
         await answer.aread()

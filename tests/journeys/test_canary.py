@@ -12,6 +12,7 @@ import pytest
 
 from ops.postgres import Postgres, binaries
 from tests.journeys.story import Visit, eventually
+from tests.pictures import written_into
 from tests.system import Running, at_rest
 
 NAME = "欧阳金丝雀 Canarina"
@@ -80,6 +81,11 @@ async def _live(system: Running) -> None:
         customer_name=NAME, phone=PHONE, plate=PLATE, symptoms=[SYMPTOM], occurred_at=None
     )
     await visit.dispatched()
+    photos = f"/reception/v1/visits/{visit.id}/photos?of=damage"
+    advisor = {"Authorization": f"Bearer {system.token('advisor', 'sh01')}"}
+    for told_by_the_camera in (PLATE, NAME, PHONE, NARRATIVE):
+        taken = await system.client.post(photos, content=written_into(told_by_the_camera), headers=advisor)
+        assert taken.status_code < 300, taken.text
     assert (await visit.card())["plate"] == PLATE
     said = {"customer_name": NAME, "phone": PHONE, "narrative": NARRATIVE}
     kind = {"channel": "phone", "subject": "other", "severity": "major"}

@@ -18,13 +18,12 @@ from access.tokens import Principal
 from eventlog.store import EventStore, UnknownStream
 from services.reception import pictures
 from services.reception.attachments import Attachments, provision
-from tests.pictures import drawn, encoded, in_base64, photo
+from tests.pictures import drawn, encoded, in_base64, photo, written_into
 from tests.reception.test_visit import received
 from tests.recording import recorded
 
 ADVISOR = Principal("advisor-sh01", Role.ADVISOR, frozenset({"sh01"}), 0)
 STRANGER = Principal("advisor-gz01", Role.ADVISOR, frozenset({"gz01"}), 0)
-GPS = {1: "N", 2: (31.0, 13.0, 49.0), 3: "E", 4: (121.0, 28.0, 11.0)}
 
 
 @pytest.fixture
@@ -52,16 +51,6 @@ async def attachments(reception: EventStore, keyring: Keyring, customer: str) ->
 async def table(reception: EventStore) -> list[tuple[object, ...]]:
     async with reception.pool.connection() as conn:
         return await (await conn.execute("SELECT * FROM attachment")).fetchall()
-
-
-def from_a_phone() -> bytes:
-    """Lying on its side, with the place where it was taken and a comment."""
-    image = Image.new("RGB", (400, 300), "teal")
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    exif[0x010F] = "沪A12345"
-    exif.get_ifd(0x8825).update(GPS)
-    return encoded(image, "JPEG", exif=exif, comment="沪A12345 at the gate".encode())
 
 
 def header_only(width: int, height: int) -> bytes:
@@ -99,8 +88,10 @@ async def test_what_other_cameras_write_becomes_a_jpeg(attachments: Attachments,
 
 async def test_nothing_but_what_is_seen_is_kept(attachments: Attachments) -> None:
     """X-01: neither the place, nor the camera, nor a comment; and it stands upright."""
-    assert "沪A12345".encode() in from_a_phone()
-    kept = await attachments.keep_photo("sh01", "V1", from_a_phone())
+    taken = written_into("沪A12345")
+    assert "沪A12345".encode() in taken
+    assert Image.open(BytesIO(taken)).getexif().get_ifd(0x8825)
+    kept = await attachments.keep_photo("sh01", "V1", taken)
     read = await attachments.read(ADVISOR, "V1", kept.sha256)
     image = Image.open(BytesIO(read.content))
     assert image.size == (300, 400)

@@ -170,6 +170,18 @@ def test_there_is_nothing_to_sign_before_the_walk_around() -> None:
     visit.given(received).when(sign).then_rejected("there is no walk-around to sign yet")
 
 
+def test_who_cannot_sign_on_a_screen_signs_on_paper() -> None:
+    """R-33: and the paper is photographed."""
+    paper = sign.model_copy(update={"signature": "ab" * 32, "on_paper": True})
+    of_paper = taken.model_copy(update={"of": "paper"})
+    for photos in ([], [taken], [of_paper.model_copy(update={"photo": "ef" * 32})]):
+        visit.given(received, walked, *photos).when(paper).then_rejected(
+            "take a photo of the signed paper first"
+        )
+    on_paper = signed.model_copy(update={"signature": "ab" * 32})
+    visit.given(received, walked, of_paper).when(paper).then(on_paper)
+
+
 def test_a_new_recording_makes_the_signature_void() -> None:
     """R-33."""
     visit.given(received, walked, signed).when(rewalk).then(rewalked)

@@ -29,6 +29,7 @@ VisitId = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Short = Annotated[str, Field(min_length=1, max_length=200)]
+Yes = Annotated[bool, Field(strict=True)]
 Eighths = Annotated[int, Field(ge=0, le=8, strict=True)]
 Thousandth = Annotated[int, Field(ge=0, le=1000, strict=True)]
 Signature = Annotated[str, Field(min_length=1, max_length=400_000)]
@@ -47,9 +48,9 @@ class Symptom(Body):
 
 
 class Papers(Body):
-    driving_licence: bool
-    maintenance_manual: bool
-    phone: bool
+    driving_licence: Yes
+    maintenance_manual: Yes
+    phone: Yes
 
 
 class Found(Body):
@@ -59,7 +60,7 @@ class Found(Body):
 
 class Check(RequestBody):
     item: Item
-    ok: bool
+    ok: Yes
     note: Short | None = None
 
 

@@ -125,6 +125,8 @@ class ComplaintSignedOff(Event, type="customer_care.complaint_signed_off.v1"):
     """The general manager signed the form (C-26, C-27)."""
 
     complaint_id: str
+    instruction: Sealed | None = None
+    """What the general manager wants done from now on (总经理批示)."""
     at: AwareDatetime | None = None
 
 

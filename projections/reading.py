@@ -199,8 +199,8 @@ class Views:
         return Read(position, at, {"complaints": complaints, "next": following})
 
     async def linked_complaints(self, who: Principal, complaint: Document, position: int) -> list[Document]:
-        """The whole chain of objections that a complaint belongs to, without itself, as it stood at a position
-        of the ledger, the earliest first (C-27)."""
+        """The chain of objections that a complaint belongs to, without itself, as it stood at a position of
+        the ledger, the earliest first (C-27)."""
         async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
             query = SQL(
                 "WITH RECURSIVE chain AS ("
@@ -219,7 +219,7 @@ class Views:
         return linked
 
     async def blames(self, who: Principal) -> Read:
-        """Complaints at the caller's sites for which the caller is held responsible, the latest first (C-40)."""
+        """Complaints at the caller's sites for which they are held responsible, the latest first (C-40)."""
         async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
             position, at = await moment(conn, build, None)
             query = SQL("SELECT document FROM {} WHERE blamed = %s ORDER BY raised_at DESC LIMIT 200")

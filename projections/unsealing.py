@@ -7,7 +7,7 @@ from access.problems import Problem
 from events import Sealed
 from projections.projection import Document
 
-TEXTS = ("cause", "plan", "result", "improvement", "opinion", "reason")
+TEXTS = ("cause", "plan", "result", "improvement", "opinion", "reason", "instruction")
 """What was typed in the course of a complaint."""
 ON_REQUEST = frozenset({"customer_name", "phone", "answered_by", "narrative", *TEXTS})
 """Sealed values that are shown on request only, and each time recorded."""

@@ -10,7 +10,7 @@ IF_KNOWN = ("severities", "blamed_for", "appeal")
 
 
 def blame(complaint: Document) -> Document:
-    """`late` are the steps whose deadlines passed; `may_appeal` whether there is anything left to object to."""
+    """`late` are the steps whose deadlines passed; `may_appeal` says whether an appeal is still possible."""
     known = {name: complaint[name] for name in IF_KNOWN if complaint.get(name)}
     late = {each["step"] for each in complaint["deadlines"].values() if each["outcome"] == "breached"}
     return {

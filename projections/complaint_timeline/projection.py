@@ -77,6 +77,7 @@ def _blank(fact: Fact) -> Document:
         "deadlines": {},
         "done": {},
         "calls": 0,
+        "answers": {},
     }
 
 
@@ -133,7 +134,8 @@ def _resolved(complaint: Document, resolved: Any, at: str) -> Document:
 
 
 def _called(complaint: Document, call: Any, at: str) -> Document:
-    called = {"calls": complaint["calls"] + 1}
+    answers = {**complaint["answers"], call.outcome: complaint["answers"].get(call.outcome, 0) + 1}
+    called = {"calls": complaint["calls"] + 1, "answers": answers}
     return called if call.outcome == "not_reached" else called | {"status": call.outcome, "since": at}
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import quantiles
 from types import MappingProxyType
-from typing import Any, LiteralString, Self
+from typing import Any, LiteralString, Self, get_args
 
+from events.customer_care import Satisfaction
 from projections.projection import Document
 from projections.work_order_board.cards import SITE_ZONE
 
@@ -24,6 +25,7 @@ COUNTED: Mapping[LiteralString, LiteralString] = MappingProxyType(
         "resolved_at": "text",
         "ended": "boolean",
         "deadlines": "json",
+        "answers": "json",
     }
 )
 """What has to be known of each complaint, with its type in the database; nothing that is sealed."""
@@ -78,6 +80,9 @@ def summary(complaints: Iterable[Document]) -> Document:
         for complaint in all_of_them
         if complaint.get("customer") and "follows" not in complaint
     )
+    answers: Counter[str] = Counter()
+    for complaint in all_of_them:
+        answers.update(complaint.get("answers", {}))
     return {
         "complaints": len(all_of_them),
         "ended": sum(complaint["ended"] for complaint in all_of_them),
@@ -87,6 +92,7 @@ def summary(complaints: Iterable[Document]) -> Document:
         "by_site": _count(all_of_them, lambda complaint: complaint["site"]),
         "first_contact_minutes": _spread(_minutes(all_of_them, "first_contact_at")),
         "agreement_minutes": _spread(_minutes(all_of_them, "resolved_at")),
+        "call_backs": {outcome: answers[outcome] for outcome in get_args(Satisfaction)},
         "objected": sum("follows" in complaint for complaint in all_of_them),
         "repeated": sum(n - 1 for n in people.values()),
         "deadlines": [

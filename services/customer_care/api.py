@@ -90,6 +90,10 @@ class CallBack(Body):
     opinion: Text | None = None
 
 
+class SignOff(Body):
+    instruction: Text | None = None
+
+
 class Reclassify(Body):
     subject: Subject
     severities: Severities
@@ -185,7 +189,14 @@ STEPS = (
         "Care asked whether it is settled; an objection begins a new, linked complaint (C-25, C-27).",
         facts.SatisfactionCallMade,
     ),
-    Step("sign-off", Action.COMPLAINT_DECIDE, Body, do.SignOff, "The general manager signs the form (C-27)."),
+    Step(
+        "sign-off",
+        Action.COMPLAINT_DECIDE,
+        SignOff,
+        do.SignOff,
+        "The general manager signs the form, and may leave an instruction (C-26, C-27).",
+        facts.ComplaintSignedOff,
+    ),
     Step("archive", Action.COMPLAINT_FOLLOW, Body, do.Archive, "The form is archived, twice (C-28)."),
     Step(
         "reclassify",

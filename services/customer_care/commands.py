@@ -81,7 +81,7 @@ class CallBack(AboutComplaint):
 
 
 class SignOff(AboutComplaint):
-    pass
+    instruction: Sealed | None = None
 
 
 class Archive(AboutComplaint):

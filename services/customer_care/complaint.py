@@ -185,11 +185,13 @@ def _facts(command: do.Command, complaint: Complaint, by: str, rules: Rules) -> 
             if complaint.call:
                 raise Rejected(f"the customer has answered already: {complaint.call}")
             return [SatisfactionCallMade(complaint_id=id, outcome=outcome, opinion=opinion, at=at)]
-        case do.SignOff(at=at):
+        case do.SignOff(at=at, instruction=instruction):
             gave_up = complaint.calls >= rules.rulebook(complaint.raised_at or at).attempts
             if not complaint.call and not gave_up:
                 raise Rejected("the customer has not been asked yet whether it is settled")
-            return [] if complaint.signed_off else [ComplaintSignedOff(complaint_id=id, at=at)]
+            if complaint.signed_off:
+                return []
+            return [ComplaintSignedOff(complaint_id=id, instruction=instruction, at=at)]
         case do.Archive():
             if not complaint.signed_off:
                 raise Rejected("the general manager has not signed the form yet")

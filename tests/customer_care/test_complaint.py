@@ -10,6 +10,7 @@ from eventlog.decider import Rejected
 from events import Event, Sealed
 from events.customer_care import (
     ComplaintRaised,
+    ComplaintSignedOff,
     ComplaintTakenOver,
     DeadlineBreached,
     DeadlineDropped,
@@ -298,6 +299,15 @@ def test_a_complaint_of_the_time_before_times_were_noted_goes_on() -> None:
     story = Story().raised().reached()
     story.events = [e.model_copy(update={"at": None}) if hasattr(e, "at") else e for e in story.events]
     assert facts(story.planned(0.5).events)[-1] == "PlanSigned"
+
+
+def test_the_general_manager_signs_with_an_instruction_or_without() -> None:
+    """C-26."""
+    for instruction in (sealed, None):
+        story = Story().raised().reached().agreed().accepted()
+        sign = do.SignOff(complaint_id="C1", at=hours(5), instruction=instruction)
+        assert [e.instruction for e in story.tell(sign) if isinstance(e, ComplaintSignedOff)] == [instruction]
+        assert story.tell(sign) == []
 
 
 def test_each_verdict_names_the_versions_it_was_given_by() -> None:

@@ -21,6 +21,7 @@ from events.customer_care import (
     DeadlineBreached,
     DeadlineMet,
     DeadlineSet,
+    SatisfactionCallMade,
 )
 from projections.boards import Boards
 from projections.catalogue import PROJECTIONS
@@ -60,6 +61,7 @@ def test_a_month_without_complaints() -> None:
         "by_site": {},
         "first_contact_minutes": {"count": 0},
         "agreement_minutes": {"count": 0},
+        "call_backs": {"accepted": 0, "objecting": 0, "not_reached": 0},
         "objected": 0,
         "repeated": 0,
         "deadlines": [],
@@ -168,7 +170,7 @@ def views(ledger: Ledger) -> Views:
 async def test_the_database_counts_what_was_raised_in_the_month_at_the_readers_sites(
     ledger: Ledger, conn: Conn
 ) -> None:
-    """C-29, P-05, against numbers worked out by hand."""
+    """C-29, C-34, P-05, against numbers worked out by hand."""
     begins, ends = MARCH.begins, MARCH.ends
     deadline: dict[str, Any] = {"rule": "C-20", "step": "handed_over", "due_at": begins + HOUR}
     await given_log(
@@ -185,13 +187,17 @@ async def test_the_database_counts_what_was_raised_in_the_month_at_the_readers_s
         raised("again", begins + 4 * HOUR, follows="first"),
         raised("repeated", begins + 5 * HOUR),
         fact(DeadlineBreached(complaint_id="repeated", **deadline), begins + 6 * HOUR),
+        fact(SatisfactionCallMade(complaint_id="first", outcome="not_reached"), begins + 7 * HOUR),
+        fact(SatisfactionCallMade(complaint_id="first", outcome="not_reached"), begins + 8 * HOUR),
+        fact(SatisfactionCallMade(complaint_id="first", outcome="objecting"), begins + 9 * HOUR),
+        fact(SatisfactionCallMade(complaint_id="again", outcome="accepted"), begins + 9 * HOUR),
     )
     await view(conn, COMPLAINT_TIMELINE)
 
     read = await views(ledger).complaint_statistics(AUDITOR, MARCH)
 
     assert (read.position, read.document) == (
-        12,
+        16,
         {
             "month": "2026-03",
             "complaints": 4,
@@ -202,6 +208,7 @@ async def test_the_database_counts_what_was_raised_in_the_month_at_the_readers_s
             "by_site": {"sh01": 3, "gz01": 1},
             "first_contact_minutes": {"count": 1, "median": 120.0, "p90": 120.0, "max": 120.0},
             "agreement_minutes": {"count": 1, "median": 180.0, "p90": 180.0, "max": 180.0},
+            "call_backs": {"accepted": 1, "objecting": 1, "not_reached": 2},
             "objected": 1,
             "repeated": 1,
             "deadlines": [{"rule": "C-20", "met": 1, "breached": 1}],

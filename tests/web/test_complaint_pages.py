@@ -326,6 +326,7 @@ async def test_a_complaint_goes_from_raising_to_the_archive_by_clicking(look: Op
     await expect(stepped(agent, "Satisfaction call")).to_contain_text("✓")
 
     general = await look(path, "general_manager", "zh-CN")
+    await general.get_by_label("批示").fill("全店通报")
     await general.get_by_role("button", name="总经理签字").click()
     await expect(stepped(general, "总经理签字")).to_contain_text("✓")
 
@@ -336,6 +337,7 @@ async def test_a_complaint_goes_from_raising_to_the_archive_by_clicking(look: Op
     await agent.get_by_label("Why you need it").fill("checking the form")
     await agent.get_by_role("button", name="Show the customer").click()
     await expect(agent.locator("[data-value^='cause ']")).to_have_text("缺件")
+    await expect(agent.locator("[data-value^='instruction ']")).to_have_text("全店通报")
 
 
 @pytest.mark.browser
@@ -560,7 +562,7 @@ async def test_every_cycle_stands_beside_the_others_with_its_next_clock(
 async def test_who_is_held_responsible_sees_for_what_and_appeals(
     visitor: httpx2.AsyncClient, running: Running, site: str
 ) -> None:
-    """C-40: a technician, who sees no complaint otherwise; nothing of the customer and nothing anybody wrote."""
+    """C-40: a technician, who sees no complaint otherwise; nothing of the customer, nothing anybody wrote."""
     ours = await Complaint(running, site).raised(occurred_at=ago(hours=3))
     await ours.take("contact", outcome="reached")
     await ours.take("cause", cause=CAUSE)

@@ -204,7 +204,6 @@ BODIES: dict[str, Any] = {
     "valuables": {"items": []},
     "photos": photo(),
     "walk-around": {"checks": [{"item": each, "ok": True} for each in ITEMS], "fuel_eighths": 4},
-    "signature": {"hash": "0" * 64, "paper": "0" * 64},
     "underbody": {"findings": []},
     "mobility": {"kind": "subsidy", "amount_fen": 5_000},
     "correct": {"mileage_km": 1, "reason": "x"},

@@ -1,39 +1,50 @@
-"""A work order: what the technicians may do to a vehicle, and how its quality check went."""
+"""A work order: what the technicians may do to a vehicle, how that goes, and how its quality check went.
 
-from collections.abc import Mapping
+One stream and one decision for all of it; each part of it is a module.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from functools import partial, reduce
+from typing import Literal, TypeAlias, get_args
 
 from eventlog.decider import Decider, Rejected
 from events import Event
+from events.shop_rules import WorkshopRules
 from events.workshop import (
+    PrioritySet,
     QualityFailed,
     QualityPassed,
-    RepairAdded,
     RepairCompleted,
-    RepairDropped,
-    RepairReleased,
     ReworkOrdered,
+    VehicleAcceptedByTeam,
+    VehicleTakenIn,
+    WorkAuthorised,
     WorkDispatched,
     WorkOrderClosed,
     WorkOrderOpened,
 )
+from services.versions import in_force
+from services.workshop import checks, lines, progress
+from services.workshop.checks import Checks
 from services.workshop.commands import (
-    AddRepair,
+    AcceptVehicle,
+    AuthoriseWork,
+    CheckCommand,
     CloseWorkOrder,
     Command,
     CompleteRepair,
     DispatchWork,
-    DropRepair,
-    FailQuality,
+    LineCommand,
     OpenWorkOrder,
-    OrderRework,
-    PassQuality,
-    ReleaseRepair,
+    ProgressCommand,
+    SetPriority,
+    TakeIn,
 )
+from services.workshop.lines import Lines
+from services.workshop.progress import Progress
 
 Stage: TypeAlias = Literal["waiting", "in work", "in check", "waiting for rework", "passed", "closed"]
-Line: TypeAlias = Literal["on hold", "released", "dropped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,71 +52,120 @@ class WorkOrder:
     opened: bool = False
     visit_id: str | None = None
     stage: Stage = "waiting"
+    revision: int = 0
+    """Of what the customer signed."""
+    taken_in: bool = False
+    priority: str = "normal"
     team: str | None = None
-    lines: Mapping[int, Line] = field(default_factory=dict)
+    accepted: bool = False
+    """By the team that has it now."""
+    reworks: int = 0
+    lines: Lines = field(default=Lines())
+    progress: Progress = field(default=Progress())
+    checks: Checks = field(default=Checks())
+
+    def must_be(self, *stages: Stage, to: str) -> None:
+        if self.stage not in stages:
+            raise Rejected(f"a work order that is {self.stage} cannot be {to}")
 
 
-def decide(command: Command, order: WorkOrder) -> list[Event]:
-    if isinstance(command, OpenWorkOrder):
-        return [] if order.opened else [WorkOrderOpened(**command.model_dump())]
+def decide(command: Command, order: WorkOrder, rules: Sequence[WorkshopRules]) -> list[Event]:
+    """`rules` are all versions of the site's."""
+    events = _decide(command, order, rules)
+    return [*events, *progress.watch(command, order, reduce(evolve, events, order), rules)]
+
+
+def _decide(command: Command, order: WorkOrder, rules: Sequence[WorkshopRules]) -> list[Event]:
+    match command:
+        case OpenWorkOrder():
+            return [] if order.opened else [WorkOrderOpened(**command.model_dump())]
+        case AuthoriseWork() | TakeIn() if not order.opened:
+            # Reception was heard of this before it was heard of the vehicle.
+            opened = WorkOrderOpened(work_order_id=command.work_order_id, visit_id=command.visit_id)
+            return [opened, *_decide(command, evolve(order, opened), rules)]
     if not order.opened:
         raise Rejected("the work order is not open")
+    if isinstance(command, get_args(LineCommand)):
+        return lines.decide(command, order)
+    if isinstance(command, get_args(ProgressCommand)):
+        return progress.decide(command, order)
+    if isinstance(command, get_args(CheckCommand)):
+        return checks.decide(command, order, rules)
+    return _decide_order(command, order, rules)
+
+
+def _decide_order(command: Command, order: WorkOrder, rules: Sequence[WorkshopRules]) -> list[Event]:
     id = command.work_order_id
     match command:
-        case DispatchWork(team=team):
+        case AuthoriseWork():
+            if order.stage == "closed" or command.revision <= order.revision:
+                return []
+            minutes = sum(task.labour_minutes for task in command.tasks)
+            return [WorkAuthorised(**command.model_dump(exclude={"visit_id"}), labour_minutes=minutes)]
+        case TakeIn():
+            if order.taken_in or order.stage == "closed":
+                return []
+            return [VehicleTakenIn(**command.model_dump(exclude={"visit_id"}))]
+        case SetPriority(priority=priority):
+            if order.priority == priority:
+                return []
+            order.must_be("waiting", "in work", "in check", "waiting for rework", to="given a priority")
+            return [PrioritySet(work_order_id=id, priority=priority)]
+        case DispatchWork(team=team, mode=mode, at=at):
             if order.team == team:
                 return []
-            _must_be(order, "waiting", "in work", to="dispatched")
-            return [WorkDispatched(work_order_id=id, team=team)]
-        case AddRepair():
-            _must_be(order, "in work", to="extended")
-            if order.visit_id is None:
-                raise Rejected("this work order has no visit whose customer could be asked")
-            line = len(order.lines) + 1
-            return [RepairAdded(**command.model_dump(), visit_id=order.visit_id, line=line)]
-        case ReleaseRepair(line=line):
-            return [RepairReleased(work_order_id=id, line=line)] if _on_hold(order, line) else []
-        case DropRepair(line=line):
-            return [RepairDropped(work_order_id=id, line=line)] if _on_hold(order, line) else []
+            order.must_be("waiting", "in work", to="dispatched")
+            if mode not in in_force(rules, at).dispatch:
+                raise Rejected(_NOT_HERE[mode])
+            return [WorkDispatched(work_order_id=id, team=team, mode=mode)]
+        case AcceptVehicle(tools_checked=tools_checked):
+            if order.accepted:
+                return []
+            order.must_be("in work", to="taken over by its team")
+            if not tools_checked:
+                raise Rejected("before the work, check that the tools and the equipment work")
+            return [VehicleAcceptedByTeam(**command.model_dump(exclude={"at"}))]
         case CompleteRepair():
             if order.stage == "in check":
                 return []
-            _must_be(order, "in work", to="completed")
-            if waiting := [str(line) for line, state in order.lines.items() if state == "on hold"]:
+            order.must_be("in work", to="completed")
+            if waiting := [str(line) for line in order.lines.of_state("on hold")]:
                 raise Rejected(f"the customer has not answered for line {', '.join(waiting)} yet")
-            return [RepairCompleted(work_order_id=id)]
-        case PassQuality():
-            if order.stage == "passed":
-                return []
-            _must_be(order, "in check", to="passed")
-            return [QualityPassed(work_order_id=id, visit_id=order.visit_id)]
-        case FailQuality(cause=cause):
-            if order.stage == "waiting for rework":
-                return []
-            _must_be(order, "in check", to="failed")
-            return [QualityFailed(work_order_id=id, cause=cause)]
-        case OrderRework():
-            _must_be(order, "waiting for rework", to="sent to rework")
-            return [ReworkOrdered(work_order_id=id)]
+            return [*lines.completed(id, order.lines), RepairCompleted(work_order_id=id)]
         case CloseWorkOrder():
             if order.stage == "closed":
                 return []
-            _must_be(order, "passed", to="closed")
+            order.must_be("passed", to="closed")
             return [WorkOrderClosed(work_order_id=id)]
+    raise AssertionError(f"nobody decides about {command!r}")
+
+
+_NOT_HERE = {
+    "to_team": "at this site advisors give work to the teams they lead",
+    "own_team": "at this site the workshop supervisor gives work to the teams",
+}
 
 
 def evolve(order: WorkOrder, event: Event) -> WorkOrder:
+    order = replace(
+        order,
+        lines=lines.evolve(order.lines, event),
+        progress=progress.evolve(order.progress, event),
+        checks=checks.evolve(order.checks, event),
+    )
     match event:
         case WorkOrderOpened(visit_id=visit_id):
             return replace(order, opened=True, visit_id=visit_id)
+        case WorkAuthorised(revision=revision):
+            return replace(order, revision=revision)
+        case VehicleTakenIn():
+            return replace(order, taken_in=True)
+        case PrioritySet(priority=priority):
+            return replace(order, priority=priority)
         case WorkDispatched(team=team):
-            return replace(order, team=team, stage="in work")
-        case RepairAdded(line=line):
-            return _with(order, line, "on hold")
-        case RepairReleased(line=line):
-            return _with(order, line, "released")
-        case RepairDropped(line=line):
-            return _with(order, line, "dropped")
+            return replace(order, team=team, accepted=False, stage="in work")
+        case VehicleAcceptedByTeam():
+            return replace(order, accepted=True)
         case RepairCompleted():
             return replace(order, stage="in check")
         case QualityPassed():
@@ -113,30 +173,16 @@ def evolve(order: WorkOrder, event: Event) -> WorkOrder:
         case QualityFailed():
             return replace(order, stage="waiting for rework")
         case ReworkOrdered():
-            return replace(order, stage="in work")
+            return replace(order, stage="in work", reworks=order.reworks + 1)
         case WorkOrderClosed():
             return replace(order, stage="closed")
     return order
 
 
-WORK_ORDER = Decider(initial=WorkOrder(), decide=decide, evolve=evolve)
+def work_order_decider(rules: Sequence[WorkshopRules]) -> Decider[WorkOrder, Command]:
+    """Decides by the rules of the site."""
+    return Decider(WorkOrder(), partial(decide, rules=rules), evolve)
 
 
 def work_order_stream(work_order_id: str) -> str:
     return f"work_order-{work_order_id}"
-
-
-def _must_be(order: WorkOrder, *stages: Stage, to: str) -> None:
-    if order.stage not in stages:
-        raise Rejected(f"a work order that is {order.stage} cannot be {to}")
-
-
-def _on_hold(order: WorkOrder, line: int) -> bool:
-    """Whether the line waits for the customer's answer; an answer that comes again changes nothing."""
-    if line not in order.lines:
-        raise Rejected(f"there is no line {line}")
-    return order.lines[line] == "on hold"
-
-
-def _with(order: WorkOrder, line: int, state: Line) -> WorkOrder:
-    return replace(order, lines={**order.lines, line: state})

@@ -137,7 +137,7 @@ class Cost(Body):
     responsible: Person
 
 
-class Return(Body):
+class HandBack(Body):
     parking_place: Annotated[str, Field(min_length=1, max_length=50)]
     keys: Keys = 1
     papers: Annotated[tuple[Word, ...], Field(min_length=1, max_length=10)] = ("work_order", "reception_form")
@@ -272,9 +272,9 @@ STEPS = (
     ),
     Step("wash", Action.WORK_ORDER_WORK, Body, do.WashVehicle, "Clean inside and outside (W-18, W-22)."),
     Step(
-        "return",
+        "hand-back",
         Action.WORK_ORDER_RETURN,
-        Return,
+        HandBack,
         do.ReturnVehicle,
         "Keys and papers go back to the advisor, who learns where the vehicle stands (W-19).",
     ),
@@ -300,12 +300,12 @@ def api(workshop: EventStore) -> CommandRouter:
         ) -> Response:
             return await give(step, work_order_id, body, caller, line=line)
 
-        router.command(
-            f"/work-orders/{{work_order_id}}/{step.path}",
-            tags=["work orders"],
-            name=step.path.replace("{line}/", "").replace("-", " ").replace("/", " "),
-            description=step.summary,
-        )(post_about_line if "{line}" in step.path else post)
+        handler = post_about_line if "{line}" in step.path else post
+        handler.__doc__ = step.summary
+        name = step.path.replace("{line}/", "").replace("-", " ").replace("/", " ")
+        router.command(f"/work-orders/{{work_order_id}}/{step.path}", tags=["work orders"], name=name)(
+            handler
+        )
 
     for step in STEPS:
         add(step)

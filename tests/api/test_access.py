@@ -29,6 +29,7 @@ from events.walk_around import ITEMS
 from ops.serving import APPS, create_apps
 from services.customer_care.rulebook import SHIPPED
 from services.reception.rules import SHIPPED_PRICES, SHIPPED_RULES
+from services.workshop.rules import SHIPPED as WORKSHOP_RULES
 from tests.journeys.story import Visit, eventually
 from tests.pictures import drawn, photo
 from tests.system import Running
@@ -103,12 +104,29 @@ NEEDS: dict[str, dict[str, Action | None]] = {
     },
     "workshop": SERVICE
     | {
+        "GET /v1/rules": Action.WORK_ORDER_READ,
+        "POST /v1/licences": Action.STAFF_LICENSE,
+        "POST /v1/rules": Action.SHOP_RULES_PUBLISH,
+        "POST /v1/work-orders/{work_order_id}/accept": Action.WORK_ORDER_WORK,
+        "POST /v1/work-orders/{work_order_id}/belongings": Action.WORK_ORDER_WORK,
         "POST /v1/work-orders/{work_order_id}/complete": Action.WORK_ORDER_COMPLETE,
+        "POST /v1/work-orders/{work_order_id}/delay": Action.WORK_ORDER_WORK,
         "POST /v1/work-orders/{work_order_id}/dispatch": Action.WORK_ORDER_DISPATCH,
+        "POST /v1/work-orders/{work_order_id}/hand-back": Action.WORK_ORDER_RETURN,
+        "POST /v1/work-orders/{work_order_id}/lines/{line}/complete": Action.WORK_ORDER_WORK,
+        "POST /v1/work-orders/{work_order_id}/lines/{line}/start": Action.WORK_ORDER_WORK,
+        "POST /v1/work-orders/{work_order_id}/parts/await": Action.WORK_ORDER_WORK,
+        "POST /v1/work-orders/{work_order_id}/parts/pick": Action.PARTS_PICK,
+        "POST /v1/work-orders/{work_order_id}/priority": Action.WORK_ORDER_RETURN,
+        "POST /v1/work-orders/{work_order_id}/progress": Action.WORK_ORDER_WORK,
         "POST /v1/work-orders/{work_order_id}/quality/fail": Action.WORK_ORDER_INSPECT,
         "POST /v1/work-orders/{work_order_id}/quality/pass": Action.WORK_ORDER_INSPECT,
         "POST /v1/work-orders/{work_order_id}/repairs": Action.WORK_ORDER_ADD_REPAIR,
+        "POST /v1/work-orders/{work_order_id}/repairs/{line}/revise": Action.WORK_ORDER_ADD_REPAIR,
         "POST /v1/work-orders/{work_order_id}/rework": Action.WORK_ORDER_REWORK,
+        "POST /v1/work-orders/{work_order_id}/rework/cost": Action.WORK_ORDER_COST,
+        "POST /v1/work-orders/{work_order_id}/test-drive": Action.WORK_ORDER_INSPECT,
+        "POST /v1/work-orders/{work_order_id}/wash": Action.WORK_ORDER_WORK,
     },
     "customer-care": SERVICE
     | {
@@ -209,7 +227,20 @@ BODIES: dict[str, Any] = {
     "correct": {"mileage_km": 1, "reason": "x"},
     "dispatch": {"team": "D 组"},
     "repairs": {"description": "x", "price_fen": 1, "delay_minutes": 1},
+    "accept": {"fault_confirmed": True, "tools_checked": True},
+    "await": {"line": 1, "parts": ["x"]},
+    "belongings": {"items": ["x"]},
+    "cost": {"rework": 1, "cost_fen": 1, "leader": "x", "responsible": "y"},
+    "delay": {"minutes": 1, "cause": "parts", "explanation": "x"},
     "fail": {"cause": "x"},
+    "hand-back": {"parking_place": "A1"},
+    "licences": {"person": "x", "trade": "mechatronic", "test_percent": 95, "valid_until": "2099-01-01"},
+    "pick": {"parts": [{"line": 1, "code": "x", "name": "x", "quantity": "1"}], "technician": "x"},
+    "priority": {"priority": "urgent"},
+    "progress": {"done_at": "2026-03-02T08:00:00Z"},
+    "revise": {"description": "x", "price_fen": 1, "delay_minutes": 1},
+    "test-drive": {"passed": True},
+    "workshop rules": {"rules": WORKSHOP_RULES[0].model_dump(mode="json")},
     "links": {"visit_id": "0" * 20},
     "complaint": {"subject": "other", "customer_name": "王", "phone": "13812345678", "narrative": "…"},
     "contact": {"outcome": "reached"},
@@ -557,6 +588,12 @@ async def _operations(running: Running, app: str) -> list[str]:
     return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
 
 
+def body_for(app: str, path: str) -> Any:
+    """That a request's route takes; where two apps have a route of one name, under the app's as well."""
+    name = path.rpartition("/")[2]
+    return BODIES.get(f"{app} {name}", BODIES.get(name, {}))
+
+
 def _parameters(operation: str) -> list[str]:
     return [part[1:-1] for part in operation.split("/") if part.startswith("{")]
 
@@ -603,7 +640,7 @@ async def _ask(
     headers = {**headers, **(_bearer(running, role, site) if role else {})}
     if method == "POST" and app != "projections":
         headers = headers | STALE
-    body = BODIES.get(path.rpartition("/")[2], {}) if method == "POST" else None
+    body = body_for(app, path) if method == "POST" else None
     sent = {"content": body} if isinstance(body, bytes) else {"json": body}
     request = running.client.build_request(method, prefix + path.format_map(ids), headers=headers, **sent)
     answer = await running.client.send(request, stream=True)

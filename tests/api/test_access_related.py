@@ -13,7 +13,7 @@ import pytest
 
 from access.issuer import Issuer
 from access.roles import MAY, Role
-from tests.api.test_access import BODIES, MISSING, NEEDS, STALE
+from tests.api.test_access import BODIES, MISSING, NEEDS, STALE, body_for
 from tests.journeys.story import Visit
 from tests.system import Running
 
@@ -97,12 +97,12 @@ async def things(running: Running) -> Things:
 
 
 def places(
-    operation: str, described: dict[str, Any], ours: dict[str, str]
+    app: str, operation: str, described: dict[str, Any], ours: dict[str, str]
 ) -> dict[str, Callable[[str], Request]]:
     """Where a value can stand in a request that is otherwise as deep as one gets."""
     path = operation.split(" ")[1]
     ids = ours | ({"id": ours.get(path.split("/")[2], "nowhere")} if "{id}" in path else {})
-    whole = Request(ids, body=BODIES.get(path.rpartition("/")[2], {}) if "requestBody" in described else None)
+    whole = Request(ids, body=body_for(app, path) if "requestBody" in described else None)
     found = [(PARTS[each["in"]], each["name"]) for each in described.get("parameters", [])]
     found += [("query", name) for name in UNDECLARED]
     found += [("body", name) for name in {*whole.body, *UNDECLARED}] if whole.body is not None else []
@@ -202,7 +202,7 @@ async def test_what_is_theirs_is_like_what_is_nobodys(running: Running, things: 
             probe(app, operation, place, put, pair)
             for app, operation, described in await documents(running)
             if (operation in BEGIN) is begins
-            for place, put in places(operation, described, things.ours).items()
+            for place, put in places(app, operation, described, things.ours).items()
             if not {(operation, place), (operation, place.split(" ")[0])} & OF_ALL_SITES
             for kind, pair in things.pairs.items()
             if (place, kind) != ("query min_position", "phone")  # a number is a position, and waited for
@@ -217,7 +217,7 @@ async def test_their_times_and_positions_show_nothing_of_theirs(running: Running
     asking = Asking(running, OURS)
     read = 0
     for app, operation, described in await documents(running):
-        for place, put in places(operation, described, things.ours).items():
+        for place, put in places(app, operation, described, things.ours).items():
             if place not in (
                 "query as_of",
                 "query min_position",

@@ -19,7 +19,15 @@ from eventlog import sql
 from projections.projection import Document
 from projections.unsealing import hidden, unsealed
 from projections.views import Build, live_build
-from projections.work_order_board.cards import Board, Face, ShownCard, midnight, to_wait_longest
+from projections.work_order_board.cards import (
+    A_DAY,
+    Board,
+    Face,
+    ShownCard,
+    is_shown,
+    midnight,
+    to_wait_longest,
+)
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
 TRY_AGAIN = 1.0
@@ -189,7 +197,9 @@ class Boards:
                 kept.position = position
                 if cards:
                     kept.cards = {
-                        key: card for key, card in (kept.cards | cards).items() if _is_shown(card, kept.day)
+                        key: card
+                        for key, card in (kept.cards | cards).items()
+                        if is_shown(card[False].document, kept.day)
                     }
                     kept.faces = _faces(kept.cards.values())
                 if unreadable:
@@ -208,7 +218,7 @@ class Boards:
         self, conn: AsyncConnection[Any], site: str, day: datetime, before: dict[str, Card]
     ) -> None:
         until = self._clock() + KEYS_REMEMBERED
-        which = SQL("t.site = {} AND (t.open OR t.delivered_at >= {})").format(site, day)
+        which = SQL("t.site = {} AND ").format(site) + ON_BOARD.format(day=day, next_day=day + A_DAY)
         position, rows = await self._read(conn, [site], which)
         cards, unreadable = await self._cards(rows)
         for key, card in cards.items():
@@ -283,6 +293,8 @@ async def _rows(
         build = None
 
 
+ON_BOARD = SQL("((open AND coalesce(expected_at < {next_day}, true)) OR delivered_at >= {day})")
+"""What is open, but for those who are expected on a later day, and what was delivered on the day."""
 _LIVE = "SELECT build, position FROM projection WHERE name = 'work_order_board' AND status = 'live'"
 _LOOK = SQL(
     "SELECT set_config('role', 'bayledger_reader', true), set_config('bayledger.sites', {sites}, true);"
@@ -300,12 +312,6 @@ def being_built() -> Problem:
 def _faces(cards: Iterable[Card]) -> tuple[Face, Face]:
     ordered = sorted(cards, key=lambda card: to_wait_longest(card[False]))
     return Face([card[False] for card in ordered]), Face([card[True] for card in ordered])
-
-
-def _is_shown(card: Card, day: datetime) -> bool:
-    """Whether a card is on the board of this day."""
-    delivered_at = card[False].document.get("delivered_at")
-    return delivered_at is None or datetime.fromisoformat(delivered_at) >= day
 
 
 def _same(one: Card, other: Card) -> bool:

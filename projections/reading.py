@@ -22,7 +22,7 @@ from access.sights import Sights
 from access.tokens import Principal
 from eventlog import sql
 from eventlog.recorded import canonical
-from projections.boards import Boards, being_built
+from projections.boards import ON_BOARD, Boards, being_built
 from projections.complaint_timeline.blame import blame
 from projections.complaint_timeline.progress import progress
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
@@ -38,6 +38,7 @@ from projections.unsealing import hidden, sealed_names, unseal, unsealed
 from projections.views import FOREVER, Build, earlier, heard, versions
 from projections.visit_file.projection import VISIT_FILE
 from projections.work_order_board.cards import (
+    A_DAY,
     Board,
     Face,
     ShownCard,
@@ -104,10 +105,10 @@ class Views:
             position, at = await moment(conn, build, as_of)
             query = SQL(
                 "SELECT key, from_pos, document::text FROM {} WHERE site = %s AND from_pos <= %s"
-                " AND to_pos > %s AND (open OR delivered_at >= %s)"
-            ).format(versions(build))
+                " AND to_pos > %s AND {}"
+            ).format(versions(build), ON_BOARD.format(day=midnight(at), next_day=midnight(at) + A_DAY))
             then = await earlier(conn, build, position, site=site)
-            found = await sql.rows(conn, query, (then, site, position, position, midnight(at)))
+            found = await sql.rows(conn, query, (then, site, position, position))
         # Most cards stand as they stood: those need not be unsealed again.
         documents = self._boards.known(build, site, seeing_people=seeing_people)
         others = [row for row in found if row[:2] not in documents]

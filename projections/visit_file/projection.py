@@ -209,7 +209,7 @@ def _appointment(**more: Any) -> Change:
 
 def _received(file: Document, data: Any, at: str) -> Document:
     symptoms = [{"description": each, "kind": "symptom"} for each in data.symptoms]
-    said = _without(values(data), "symptoms", "appointment_id", "appointment_book", "arrival_id")
+    said = _without(values(data), "symptoms", "appointment_id", "appointment_book", "book", "arrival_id")
     return file | said | {"symptoms": symptoms or file.get("symptoms", []), "received_at": at}
 
 
@@ -249,8 +249,8 @@ def _line(state: str) -> Change:
     def change(file: Document, data: Any, at: str) -> Document:
         added, number = file.get("added", {}), str(data.line)
         line: Document = added.get(number, {})
-        known = line.get("revision") or 0
-        revision = getattr(data, "revision", None) or known
+        known = line.get("revision", 0)
+        revision = getattr(data, "revision", None) or known or 1
         if revision < known:
             return file
         if revision > known:
@@ -262,7 +262,7 @@ def _line(state: str) -> Change:
             said["state"] = state
         if state in ("approved", "declined"):
             said["at"] = at
-        return {**file, "added": {**added, number: line | said}}
+        return {**file, "added": {**added, number: line | said | {"revision": revision}}}
 
     return change
 

@@ -59,7 +59,7 @@ def as_html(language: str) -> Callable[[Document, int], Markup]:
 
 
 def order(card: Document) -> str:
-    """By which the cards of a column are sorted: the next promise first, the last delivery first."""
+    """By which the cards of a column are sorted: the next promise first, the next slot, the last delivery."""
     if "delivered_at" in card:
         return f"{10**11 - datetime.fromisoformat(card['delivered_at']).timestamp():018.3f}"
     return f"{card.get('promised_at', '9999')} {card.get('since', '')}"

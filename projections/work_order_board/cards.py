@@ -16,8 +16,17 @@ from projections.rules import promise_risk, versions_of
 SITE_ZONE = ZoneInfo("Asia/Shanghai")
 T = TypeVar("T")
 
+A_DAY = timedelta(days=1)
+"""Of the site, whose clocks are not changed in summer."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+def is_shown(card: Document, day: datetime) -> bool:
+    """Whether a card is on the board of the day that begins then."""
+    if "delivered_at" in card:
+        return datetime.fromisoformat(card["delivered_at"]) >= day
+    return card["column"] != "gone" and (card["column"] != "booked" or _since(card) < day + A_DAY)
 
 
 def midnight(at: datetime) -> datetime:
@@ -26,9 +35,16 @@ def midnight(at: datetime) -> datetime:
 
 
 def computed(card: Document, at: datetime) -> Document:
-    """What depends on the moment of looking: how long the card waits and whether its promise is at risk."""
-    waiting = max(0, int((at - _since(card)).total_seconds() // 60))
-    return {**card, "waiting_minutes": waiting, "risk": promise_risk(card, at, versions_of("promise_risk"))}
+    """What depends on the moment of looking: how long the card waits and whether its promise is at risk.
+
+    A vehicle that is booked for another day is expected `later`: that is no column of the board.
+    """
+    shown = {name: value for name, value in card.items() if name != "past"}
+    if card["column"] == "booked" and _since(card) >= midnight(at) + A_DAY:
+        shown["column"] = "later"
+    shown["waiting_minutes"] = max(0, int((at - _since(card)).total_seconds() // 60))
+    shown["risk"] = promise_risk(card, at, versions_of("promise_risk"))
+    return shown
 
 
 def without_clock(card: Document) -> Document:

@@ -127,7 +127,12 @@ async def test_nothing_of_another_site_is_sent(place: Dealership) -> None:
 
 
 def test_what_people_type_cannot_end_an_event() -> None:
-    document: dict[str, Any] = {"work_order_id": "1", "since": NOON.isoformat(), "team": "a\r\nb\rid: 9\nc"}
+    document: dict[str, Any] = {
+        "work_order_id": "1",
+        "column": "waiting",
+        "since": NOON.isoformat(),
+        "team": "a\r\nb\rid: 9\nc",
+    }
     card = ShownCard(document, 7)
     frame = Change((card, card), NOON, 0.0).frame(True, lambda card, _: card["team"])
     assert frame == b"event: card\nid: 7\ndata: a\ndata: b\ndata: id: 9\ndata: c\n\n"

@@ -9,16 +9,24 @@ import pytest
 
 from eventlog.ledger import Ledger
 from eventlog.recorded import Recorded, to_text
-from events.reception import RepairDeclined
-from events.workshop import RepairDropped
+from events import Event
+from events.reception import (
+    AppointmentCancelled,
+    AppointmentMissed,
+    AppointmentRescheduled,
+    RepairDeclined,
+)
+from events.workshop import RepairDropped, RepairRevised
 from projections.facts import fact as read
 from projections.projection import Document
+from projections.work_order_board.cards import A_DAY, computed, is_shown, midnight
 from projections.work_order_board.projection import COLUMNS, WORK_ORDER_BOARD, evolve
 from tests.projections import story
 from tests.projections.log import documents, given_log, view
 from tests.projections.story import RECEPTION, VISIT, WORKSHOP
 from tests.projections.test_views import Conn
-from tests.recording import recorded
+from tests.projections.whole_visit import WHOLE_VISIT, at, old_book
+from tests.recording import OPENING, recorded
 
 declined = recorded(
     RepairDeclined(visit_id="V1", work_order_id="V1", line=1, channel="phone", reason="later"), 30
@@ -27,7 +35,8 @@ dropped = recorded(RepairDropped(work_order_id="V1", line=1), 31)
 
 
 def card(facts: Sequence[Recorded]) -> Document:
-    shown = reduce(evolve, map(read, facts), None)
+    handled = (fact for fact in facts if type(fact.event) in WORK_ORDER_BOARD.handles)
+    shown = reduce(evolve, map(read, handled), None)
     assert shown is not None
     return shown
 
@@ -37,8 +46,8 @@ async def test_each_fact_moves_the_card(ledger: Ledger, conn: Conn) -> None:
     await given_log(ledger, *VISIT)
     board = await view(conn, WORK_ORDER_BOARD)
     moves = [
-        (story.received, "waiting", "supervisor", story.received),
-        (story.opened, "waiting", "supervisor", story.received),
+        (story.received, "waiting", "advisor", story.received),
+        (story.opened, "waiting", "advisor", story.received),
         (story.dispatched, "in_work", "technician", story.dispatched),
         (story.added, "waiting_for_customer", "reception", story.added),
         (story.asked, "waiting_for_customer", "customer", story.asked),
@@ -58,7 +67,7 @@ async def test_each_fact_moves_the_card(ledger: Ledger, conn: Conn) -> None:
         shown = (await documents(conn, board, position))["V1"]
         assert (shown["column"], shown["waits_for"]) == (column, waits_for), fact.event
         assert (shown["since"], shown["last_event"]) == (to_text(began.recorded_at), fact.event.type)
-    assert {column for _, column, _, _ in moves} == set(COLUMNS)
+    assert {column for _, column, _, _ in moves} == set(COLUMNS) - {"booked", "waiting_for_parts"}
 
 
 def test_a_card_shows_the_vehicle_and_what_was_found() -> None:
@@ -109,3 +118,101 @@ def test_a_late_entry_counts_from_when_it_happened() -> None:
         metadata=replace(story.completed.metadata, occurred_at=story.completed.recorded_at),
     )
     assert card((story.received, story.dispatched, on_paper))["since"] == to_text(story.completed.recorded_at)
+
+
+# From the booking to the gate
+
+
+def stays(facts: Sequence[Recorded]) -> list[tuple[str, int]]:
+    """The columns in which the card stood, each with the minute since when."""
+    shown: list[tuple[str, int]] = []
+    for n, fact in enumerate(facts, start=1):
+        column = card(facts[:n])["column"]
+        if not shown or shown[-1][0] != column:
+            shown.append((column, int((fact.recorded_at - OPENING).total_seconds() // 60)))
+    return shown
+
+
+def test_one_card_goes_from_the_booking_to_the_gate() -> None:
+    """R-13, R-14, P-01, W-15, W-18."""
+    assert stays(WHOLE_VISIT) == [
+        ("booked", -1500),
+        ("waiting", 2),
+        ("in_work", 15),
+        ("waiting_for_parts", 18),
+        ("waiting_for_customer", 40),
+        ("waiting_for_parts", 50),
+        ("in_work", 60),
+        ("in_check", 120),
+        ("in_work", 127),
+        ("in_check", 140),
+        ("ready", 146),
+        ("in_check", 150),
+        ("in_work", 150),
+        ("in_check", 160),
+        ("ready", 162),
+        ("delivered", 209),
+    ]
+
+
+def test_a_booked_card_says_who_comes_and_when() -> None:
+    """R-13: customer, model, request; on the day its slot."""
+    shown = card(WHOLE_VISIT[:8])
+    assert (shown["customer"], shown["model"], shown["need"]) == ("c-1", "ID.4", "保养")
+    assert (shown["waits_for"], shown["since"], shown["number"]) == ("customer", to_text(at(0)), "A-7")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AppointmentCancelled(**old_book, reason="customer"),
+        AppointmentMissed(**old_book),
+        AppointmentRescheduled(**old_book, to=at(0), to_book="sh01.2026-03-02"),
+    ],
+)
+def test_a_card_whose_appointment_came_to_nothing_leaves_the_board(event: Event) -> None:
+    """K-24."""
+    shown = card((*WHOLE_VISIT[:3], recorded(event, 1)))
+    assert shown["column"] == "gone"
+    assert not is_shown(shown, midnight(at(0)))
+
+
+def test_a_booking_is_on_the_board_on_its_day_and_when_it_is_overdue() -> None:
+    """R-13: in the column of the day."""
+    booked = card(WHOLE_VISIT[:8])
+    day = midnight(at(0))
+    assert [is_shown(booked, day + n * A_DAY) for n in (-1, 0, 1)] == [False, True, True]
+    assert computed(booked, day - A_DAY)["column"] == "later"
+    assert computed(booked, day)["column"] == "booked"
+
+
+def test_the_card_shows_what_somebody_has_to_do_about_it() -> None:
+    """W-05, W-10, W-11, W-13, W-19."""
+
+    def until(name: str) -> Document:
+        n = next(n for n, fact in enumerate(WHOLE_VISIT) if type(fact.event).__name__ == name)
+        return card(WHOLE_VISIT[: n + 1])
+
+    assert until("PrioritySet")["priority"] == "high"
+    assert until("BelongingsInTheWay")["belongings"] == {"items": ["儿童座椅"], "asked_at": to_text(at(20))}
+    assert until("DelayReported")["delays"] == {"1": {"cause": "parts", "minutes": 30}}
+    told = until("CustomerToldOfDelay")
+    assert (told["delays"]["1"]["told_at"], told["promised_at"]) == (to_text(at(75)), to_text(at(270)))
+    assert [until(name).get("progress") for name in ("ProgressCheckDue", "ProgressRecorded")] == [
+        "check_due",
+        None,
+    ]
+    assert until("ProgressAlarmRaised")["progress"] == "alarm"
+    assert until("VehicleReturned")["parking_place"] == "B-12"
+    assert until("DeliveryCheckFailed")["sent_back_cause"] == "脏"
+
+
+def test_another_revision_of_a_repair_waits_for_the_customer_again() -> None:
+    """R-65."""
+    revised = recorded(
+        RepairRevised(**{**story.repair, "price_fen": 1}, revision=2, hash="0" * 64), minute=40
+    )
+    shown = card((*VISIT[: VISIT.index(story.released) + 1], revised))
+    assert (shown["column"], shown["waits_for"]) == ("waiting_for_customer", "reception")
+    [line] = shown["lines"]
+    assert (line["revision"], line["state"], line["price_fen"]) == (2, "added", 1)

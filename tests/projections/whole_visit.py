@@ -52,11 +52,11 @@ _TOLD: list[tuple[int, Event]] = [
     (-1500, reception.AppointmentRequested(**old_book, **wanted)),
     (-1500, reception.BayReserved(**old_book, bay=2, starts_at=at(-1440), ends_at=at(-1380))),
     (-1500, reception.AppointmentConfirmed(**old_book, **_slot(at(-1440)))),
-    (-1490, reception.AppointmentReminderDue(**old_book, due_at=at(-1490))),
+    (-1490, reception.AppointmentReminderDue(**old_book, reminder=1, due_at=at(-1490))),
     (-1480, reception.AppointmentReminded(**old_book, channel="phone", outcome="cannot_come")),
     (-1480, reception.AppointmentRequested(**book, **wanted)),
     (-1480, reception.AppointmentConfirmed(**book, **_slot(at(0)), moved_from=date(2026, 3, 1))),
-    (-1480, reception.AppointmentRescheduled(**old_book, to=at(0))),
+    (-1480, reception.AppointmentRescheduled(**old_book, to=at(0), to_book="sh01.2026-03-02")),
     (0, reception.AppointmentKept(**book)),
     (
         2,

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from access.problems import SENTENCES, WHY
 from access.roles import Role
-from events import customer_care, event_classes, reception, rulebook
+from events import customer_care, event_classes, reception, rulebook, workshop
 from projections.catalogue import PROJECTIONS
 from projections.complaint_timeline.projection import STATUSES
 from projections.unsealing import TEXTS
@@ -34,7 +34,9 @@ CHINESE = list(catalog("zh-CN"))[1:]
 NAMES = {
     "event": tuple(event_classes()),
     "role": tuple(Role),
-    "column": COLUMNS,
+    "column": (*COLUMNS, "gone"),
+    "priority": get_args(workshop.Priority),
+    "cause": get_args(workshop.DelayCause),
     "channel": get_args(rulebook.Channel) + get_args(reception.AnswerChannel),
     "reason": get_args(reception.DeclineReason),
     "subject": get_args(customer_care.Subject),

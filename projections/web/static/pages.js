@@ -69,6 +69,7 @@ function place(card) {
   const moved = old?.dataset.column !== card.dataset.column;
   old?.remove();
   const list = main.querySelector(`[data-cards="${card.dataset.column}"]`);
+  if (!list) return; // it stands on this board no longer, or not yet
   list.insertBefore(card, [...list.children].find((other) => other.dataset.order > card.dataset.order) ?? null);
   if (focused) card.querySelector("a").focus({ preventScroll: true });
   if (moved) say(`${card.querySelector("h3 a").textContent.trim()}: ${list.parentElement.querySelector(".name").textContent}`);

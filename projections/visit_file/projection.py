@@ -439,7 +439,7 @@ _CHANGES: dict[type[Event], Change] = {
     GatePassReleased: _pass("released"),
     GatePassRevoked: _pass("revoked"),
     GatePassUsed: _within(
-        "gate_pass", lambda gate_pass, data, at: gate_pass | {"state": "used", "used_at": at}
+        "gate_pass", lambda gate_pass, data, at: gate_pass | {"state": "used", "used_at": data.used_at}
     ),
 }
 

@@ -11,7 +11,7 @@ async def test_a_visit_with_an_added_repair_and_a_rework(running: Running) -> No
     visit = await Visit(running).received()
     assert (await visit.card()).items() >= {
         "column": "waiting",
-        "waits_for": "supervisor",
+        "waits_for": "advisor",
         "plate": visit.plate,
         "symptoms": ["刹车异响 brakes squeal"],
         "vin_check_digit": "mismatch",

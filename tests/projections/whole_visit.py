@@ -210,7 +210,7 @@ _TOLD: list[tuple[int, Event]] = [
     (207, reception.GatePassReleased(**visit, pass_id="GP-1", valid_until=at(400), token="secret")),
     (208, reception.NewAppointmentOffered(**visit, accepted=False)),
     (209, reception.VehicleDelivered(**visit, mileage_km=48_215)),
-    (210, reception.GatePassUsed(**visit, pass_id="GP-1")),
+    (210, reception.GatePassUsed(**visit, pass_id="GP-1", used_at=at(210))),
     (211, workshop.WorkOrderClosed(**order, defect_fixed=True)),
 ]  # fmt: skip
 

@@ -124,16 +124,15 @@ def watch(
     )
     if isinstance(command, ReportDelay) and check_at <= command.at:
         return []  # this is what the question would be about
-    return [
-        ProgressWatchSet(
-            work_order_id=command.work_order_id,
-            started_at=started_at,
-            expected_minutes=expected,
-            check_at=check_at,
-            alarm_at=alarm_at,
-            rules=by.version,
-        )
-    ]
+    new = ProgressWatchSet(
+        work_order_id=command.work_order_id,
+        started_at=started_at,
+        expected_minutes=expected,
+        check_at=check_at,
+        alarm_at=alarm_at,
+        rules=by.version,
+    )
+    return [] if new == watch else [new]
 
 
 def evolve(progress: Progress, event: Event) -> Progress:

@@ -64,4 +64,4 @@ def somebody(running: Running) -> Callable[..., Somebody]:
 async def order(running: Running) -> Visit:
     """A work order at sh01 with a repair that waits for the customer."""
     visit = await (await Visit(running).received()).dispatched()
-    return await visit.repair_added(line=1)
+    return await visit.repair_added(line=2)

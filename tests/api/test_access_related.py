@@ -55,7 +55,7 @@ class Things(NamedTuple):
 
 async def story(running: Running, site: str, vin: str) -> tuple[Visit, str, str]:
     """A visit with an added repair, and by the same customer a complaint; gives the ids of it and of them."""
-    visit = await (await (await Visit(running, site).received(vin=vin)).dispatched()).repair_added(line=1)
+    visit = await (await (await Visit(running, site).received(vin=vin)).dispatched()).repair_added(line=2)
     complaint = BODIES["complaints"] | {"phone": visit.phone}
     raised = await running.post("/customer-care/v1/complaints", complaint, "care_agent", site)
     path = f"/v1/complaints/{raised['id']}/timeline"

@@ -29,6 +29,7 @@ from ops.postgres import Postgres
 from ops.processes import LOOPBACK, spawn, stop, usable_port
 from ops.provision import provision
 from ops.verify import verify_database
+from ops.walkthrough import LABOUR_FEN, Walkthrough
 from projections.catalogue import PROJECTIONS
 from projections.rebuild import rebuild
 from projections.status import status
@@ -36,6 +37,7 @@ from tests.system import at_rest
 
 APPS = ("reception", "workshop", "customer-care", "projections")
 SITES = ("sh01", "hz01")
+REPAIR: dict[str, Any] = {"description": "前刹车片", "price_fen": 88_000, "delay_minutes": 40}
 AT_ONCE = 12
 """People who work at the same time."""
 HOUR = 3600
@@ -310,26 +312,36 @@ class Cluster:
     async def visit(self, site: str, key: str) -> None:
         """A vehicle comes, is repaired and leaves."""
         id = await self.receive(site, key)
+        walk = self.walk(site, id)
+        question = await self.add_repair(site, id)
+        await self.answer_repair(site, id, "approve", question)
+        await walk.work(Role.TECHNICIAN, "complete")
+        await walk.checked()
+        await walk.settled(LABOUR_FEN + REPAIR["price_fen"])
+        await walk.visit(Role.ADVISOR, "deliver")
 
-        await self.add_repair(site, id)
-        await self.answer_repair(site, id, "approve")
-        await self._workshop(Role.TECHNICIAN, site, id, "complete", {})
-        await self._workshop(Role.INSPECTOR, site, id, "quality/pass", {})
-        await self.command(Role.ADVISOR, site, "reception", f"/v1/visits/{id}/deliver", {})
+    def walk(self, site: str, id: str) -> Walkthrough:
+        async def give(role: Role, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            app, _, rest = path[1:].partition("/")
+            return await self.command(role, site, app, f"/{rest}", body)
 
-    async def add_repair(self, site: str, id: str) -> None:
-        await self._workshop(Role.WORKSHOP_SUPERVISOR, site, id, "dispatch", {"team": "A 组"})
-        repair = {"description": "前刹车片", "price_fen": 88_000, "delay_minutes": 40}
-        await self._workshop(Role.TECHNICIAN, site, id, "repairs", repair)
+        return Walkthrough(give, id)
 
-    async def answer_repair(self, site: str, id: str, how: str) -> None:
-        path = f"/v1/visits/{id}/repairs/1/{how}"
-        refusal = {"reason": "too_expensive", "told_to": "supervisor"} if how == "decline" else {}
-        body = {"channel": "phone", "delay_minutes": 40} | refusal
-        await self.command(Role.ADVISOR, site, "reception", path, body)
+    async def add_repair(self, site: str, id: str) -> str:
+        """Behind the one line of the quote; the hash of what the customer is asked."""
+        walk = self.walk(site, id)
+        await walk.inspected()
+        await walk.authorised()
+        await walk.handed_over()
+        await walk.work(Role.WORKSHOP_SUPERVISOR, "dispatch", {"team": "A 组"})
+        added = await walk.work(Role.TECHNICIAN, "repairs", REPAIR)
+        return str(added["hash"])
 
-    async def _workshop(self, role: Role, site: str, id: str, step: str, body: dict[str, Any]) -> None:
-        await self.command(role, site, "workshop", f"/v1/work-orders/{id}/{step}", body)
+    async def answer_repair(self, site: str, id: str, how: str, question: str) -> None:
+        said = {"channel": "phone", "hash": question, "delay_minutes": REPAIR["delay_minutes"]}
+        if how == "decline":
+            said |= {"reason": "too_expensive", "told_to": "supervisor"}
+        await self.walk(site, id).visit(Role.ADVISOR, f"repairs/2/{how}", said)
 
     async def command(
         self, role: Role, site: str, app: str, path: str, body: dict[str, Any]

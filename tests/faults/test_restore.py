@@ -127,20 +127,21 @@ async def test_a_visit_continued_in_both_histories_is_left_to_people(
     """Injected: a repair is approved after the dump, and declined after the restore. Expected: a sentence
     that names the visit, nothing is changed; restored once more, the store is made whole."""
     id = await cluster.receive(SITES[0], "in both histories")
-    await cluster.add_repair(SITES[0], id)
+    question = await cluster.add_repair(SITES[0], id)
 
     async def noted() -> bool:
-        return [row.stream for row in await cluster.rows()].count(visit_stream(id)) == 2
+        asked = (visit_stream(id), "reception.approval_requested.v1")
+        return asked in {(row.stream, row.type) for row in await cluster.rows()}
 
     await eventually(noted)
     dump(cluster, tmp_path / "reception.dump")
-    await cluster.answer_repair(SITES[0], id, "approve")
+    await cluster.answer_repair(SITES[0], id, "approve", question)
     await eventually(lambda: level(cluster))
     cluster.kill("reception")
     restore(cluster, tmp_path / "reception.dump")
     cluster.start("reception")
     await cluster.ready("reception")
-    await cluster.answer_repair(SITES[0], id, "decline")
+    await cluster.answer_repair(SITES[0], id, "decline", question)
     cluster.answers.pop()
     cluster.kill("reception")
     forked = await events_of(cluster)

@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from access.roles import Role
+from ops.walkthrough import LABOUR_FEN, Walkthrough
 from tests.system import Running
 
 WITHIN = 20.0
@@ -43,6 +45,7 @@ class Visit:
         self.plate = f"沪A{uuid.uuid4().hex[:5].upper()}"
         self.id = ""
         self.position = ""
+        self.owed_fen = LABOUR_FEN
 
     async def received(self, **changed: Any) -> "Visit":
         body = {
@@ -59,7 +62,23 @@ class Visit:
         await self.heard("workshop.work_order_opened.v1")
         return self
 
+    @property
+    def walk(self) -> Walkthrough:
+        async def give(role: Role, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            return await self._post(path, body, role)
+
+        return Walkthrough(give, self.id)
+
+    async def handed_over(self) -> "Visit":
+        """Inspected, quoted (line 1), signed, and in the workshop's waiting area."""
+        await self.walk.inspected()
+        await self.walk.authorised()
+        await self.walk.handed_over()
+        await self.heard("workshop.vehicle_taken_in.v1")
+        return self
+
     async def dispatched(self) -> "Visit":
+        await self.handed_over()
         return await self.work("dispatch", {"team": "A 组"})
 
     async def work(self, step: str, body: dict[str, Any] | None = None) -> "Visit":
@@ -85,16 +104,18 @@ class Visit:
             said["told_to"] = "supervisor-sh01"
         path = f"/reception/v1/visits/{self.id}/repairs/{line}/{answer}"
         await self._post(path, said | body, PEOPLE[answer])
+        self.owed_fen += asked["price_fen"] if answer == "approve" else 0
         settled = {"approve": "released", "decline": "dropped"}[answer]
         await self.heard(f"workshop.repair_{settled}.v1", line=line)
         return self
 
     async def passed(self) -> "Visit":
-        await self.work("quality/pass")
+        await self.walk.checked()
         await self.heard("reception.vehicle_readied.v1")
         return self
 
     async def delivered(self) -> "Visit":
+        await self.walk.settled(self.owed_fen)
         await self._post(f"/reception/v1/visits/{self.id}/deliver", {"mileage_km": 41_003}, "advisor")
         await self.heard("workshop.work_order_closed.v1")
         return self

@@ -51,8 +51,8 @@ async def test_changes_come_in_order_and_a_screen_that_comes_back_misses_nothing
         await visit.dispatched()
         seen = await cards(lines, visit, "workshop.work_dispatched.v1")
         last = seen[-1][0]
-        await visit.repair_added(line=1)
-        await visit.answered(1, "approve")
+        await visit.repair_added(line=2)
+        await visit.answered(2, "approve")
         everything = await cards(steady, visit, "workshop.repair_released.v1")
 
     async with watching(running, **{"Last-Event-ID": str(last)}) as lines:

@@ -20,13 +20,13 @@ async def test_a_visit_with_an_added_repair_and_a_rework(running: Running) -> No
     await visit.dispatched()
     assert await _stands(visit) == ("in_work", "technician")
 
-    await visit.repair_added(line=1)
+    await visit.repair_added(line=2)
     assert await _stands(visit) == ("waiting_for_customer", "customer")
     too_early = await running.send(f"/workshop/v1/work-orders/{visit.id}/complete", {}, "technician")
     assert too_early.status_code == 409
-    assert too_early.json()["detail"] == "The customer has not answered for line 1 yet."
+    assert too_early.json()["detail"] == "The customer has not answered for line 2 yet."
 
-    await visit.answered(1, "approve", channel="phone")
+    await visit.answered(2, "approve", channel="phone")
     assert await _stands(visit) == ("in_work", "technician")
     [line] = (await visit.card())["lines"]
     assert line["state"] == "released"
@@ -68,17 +68,17 @@ async def test_a_visit_with_an_added_repair_and_a_rework(running: Running) -> No
 
 async def test_a_declined_repair_is_dropped_and_the_answer_is_final(running: Running) -> None:
     visit = await (await Visit(running).received()).dispatched()
-    await visit.repair_added(line=1)
     await visit.repair_added(line=2)
-    await visit.answered(1, "decline", channel="in_person", reason="too_expensive")
+    await visit.repair_added(line=3)
+    await visit.answered(2, "decline", channel="in_person", reason="too_expensive")
     assert await _stands(visit) == ("waiting_for_customer", "customer")
-    await visit.answered(2, "decline", channel="message", reason="later")
+    await visit.answered(3, "decline", channel="message", reason="later")
     assert await _stands(visit) == ("in_work", "technician")
     assert [line["state"] for line in (await visit.card())["lines"]] == ["dropped", "dropped"]
 
-    path = f"/reception/v1/visits/{visit.id}/repairs/1/approve"
+    path = f"/reception/v1/visits/{visit.id}/repairs/2/approve"
     again = await running.send(path, {}, "advisor")
-    assert (again.status_code, again.json()["detail"]) == (409, "Line 1 was already declined.")
+    assert (again.status_code, again.json()["detail"]) == (409, "Line 2 was already declined.")
 
 
 async def test_the_same_command_again_gets_the_same_answer(running: Running) -> None:
@@ -97,12 +97,12 @@ async def test_the_same_command_again_gets_the_same_answer(running: Running) -> 
 async def test_what_was_known_then_can_be_read_now(running: Running) -> None:
     visit = await Visit(running).received()
     before: list[tuple[int, dict[str, Any], dict[str, Any]]] = []
-    for step in (visit.dispatched, lambda: visit.repair_added(line=1)):
+    for step in (visit.dispatched, lambda: visit.repair_added(line=2)):
         before.append((await _position(visit), await visit.card(), await visit.timeline()))
         await step()
     moment = datetime.now(UTC)
     at_moment = await visit.card()
-    await visit.answered(1, "approve")
+    await visit.answered(2, "approve")
 
     for position, card, timeline in before:
         then = await visit.card(as_of=position)

@@ -34,7 +34,7 @@ ROUTES = [(app, route) for app, routes in NEEDS.items() for route in routes]
 @pytest.fixture(scope="module")
 async def things(running: Running) -> dict[str, str]:
     """What there is at the site, by the name of the path's parameter."""
-    order = await (await (await Visit(running, SITE).received()).dispatched()).repair_added(line=1)
+    order = await (await (await Visit(running, SITE).received()).dispatched()).repair_added(line=2)
     raised = await running.post("/customer-care/v1/complaints", BODIES["complaints"], "care_agent", SITE)
     path = f"/v1/complaints/{raised['id']}/timeline"
     complaint = await running.get(path, "care_agent", SITE, min_position=raised["position"])

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from PIL import Image, ImageDraw
 
 from access.roles import Role
+from events.walk_around import ITEMS
 
 Give: TypeAlias = Callable[[Role, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 """Gives a command in a role and returns its answer."""
@@ -48,9 +49,9 @@ class Walkthrough:
 
     async def inspected(self, **seen: Any) -> None:
         """Around the vehicle with the customer, who signs what was found (R-33)."""
-        found = await self.visit(
-            Role.ADVISOR, "walk-around", {"checks": [], "damages": [], "fuel_eighths": 4, **seen}
-        )
+        all_well = [{"item": item, "ok": True} for item in ITEMS]
+        around = {"checks": all_well, "damages": [], "fuel_eighths": 4, **seen}
+        found = await self.visit(Role.ADVISOR, "walk-around", around)
         await self.visit(
             Role.ADVISOR, "walk-around/signature", {"hash": found["hash"], "signature": SIGNATURE}
         )

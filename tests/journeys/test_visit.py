@@ -6,6 +6,8 @@ from typing import Any
 from tests.journeys.story import Visit
 from tests.system import Running
 
+SERVICES = ("reception", "workshop")
+
 
 async def test_a_visit_with_an_added_repair_and_a_rework(running: Running) -> None:
     visit = await Visit(running).received()
@@ -44,22 +46,21 @@ async def test_a_visit_with_an_added_repair_and_a_rework(running: Running) -> No
     assert await _stands(visit) == ("delivered", "nobody")
     assert (await visit.card())["reworks"] == 1
 
-    assert await visit.events() == [
-        "reception.vehicle_received.v2",
-        "workshop.work_order_opened.v1",
-        "workshop.work_dispatched.v1",
-        "workshop.repair_added.v1",
-        "reception.approval_requested.v1",
-        "reception.repair_approved.v1",
-        "workshop.repair_released.v1",
-        "workshop.repair_completed.v1",
-        "workshop.quality_failed.v1",
-        "workshop.rework_ordered.v1",
-        "workshop.repair_completed.v1",
-        "workshop.quality_passed.v1",
-        "reception.vehicle_readied.v1",
-        "reception.vehicle_delivered.v1",
-        "workshop.work_order_closed.v1",
+    events = await visit.events()
+    of = {service: [e.split(".")[1] for e in events if e.startswith(service)] for service in SERVICES}
+    assert of["reception"] == [
+        *("vehicle_received", "walk_around_recorded", "walk_around_signed"),
+        *("quote_issued", "work_order_signed", "vehicle_handed_to_workshop"),
+        *("approval_requested", "repair_approved", "vehicle_readied"),
+        *("delivery_check_passed", "settlement_prepared", "gate_pass_prepared", "settlement_signed"),
+        *("payment_received", "gate_pass_released", "vehicle_delivered"),
+    ]
+    assert [each for each in of["workshop"] if each != "progress_watch_set"] == [
+        *("work_order_opened", "work_authorised", "vehicle_taken_in", "work_dispatched"),
+        *("repair_added", "repair_released"),
+        *("line_completed", "line_completed", "repair_completed"),
+        *("quality_failed", "rework_ordered", "repair_completed"),
+        *("test_drive_recorded", "quality_passed", "work_order_closed"),
     ]
     entries = (await visit.timeline())["entries"]
     ids = {entry["id"] for entry in entries}

@@ -1,7 +1,7 @@
 """What a month's complaints come to; and without an account: a customer complains, and sees how it stands."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from babel import Locale
 from babel.dates import format_skeleton
@@ -13,13 +13,17 @@ from access.problems import missing
 from access.roles import Action, Role
 from access.signed_link import Links
 from access.tokens import Principal
-from projections.api import InMonth, MinPosition
+from projections.api import InMonth, MinPosition, Moment
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.complaint_timeline.statistics import Month
 from projections.reading import Views
-from projections.web.i18n import language_of
+from projections.unsealing import TEXTS
+from projections.web.clocks import clocks
+from projections.web.i18n import language_of, local
 from projections.web.rendering import page
 
+ON_PAPER = 200
+"""Entries of a timeline, the latest."""
 NOT_FOUND_AGAIN = {"X-Robots-Tag": "noindex, nofollow"}
 
 
@@ -39,6 +43,34 @@ def complaint_pages(views: Views, links: Links) -> APIRouter:
             who,
             name_of=lambda each: format_skeleton("yMMMM", each.begins, locale=locale),
             **facts,
+        )
+
+    @router.get("/complaints/{id}/form")
+    async def form(
+        request: Request,
+        id: str,
+        who: Annotated[Principal, needs(Action.COMPLAINT_READ)],
+        as_of: Moment,
+        kind: Literal["tracking", "notice"] = "tracking",
+    ) -> Response:
+        """The complaint on paper, under either of its names (C-25, C-39, K-06); its stamp is the ETag of the
+        same timeline, as of the same position (K-22)."""
+        read = await views.complaint(who, id, as_of, limit=ON_PAPER)
+        if read is None:
+            raise missing()
+        complaint = read.document
+        return page(
+            request,
+            "complaint_form.html",
+            who,
+            read=read,
+            as_of=as_of,
+            kind=kind,
+            complaint=complaint,
+            clocks=clocks(complaint, read.at),
+            signed={entry["event"]: entry["actor"] for entry in complaint["entries"]},
+            texts=TEXTS,
+            stamp=lambda at: f"{local(at):%Y-%m-%d %H:%M}",
         )
 
     @router.get("/responsible")

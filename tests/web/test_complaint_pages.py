@@ -604,3 +604,61 @@ async def test_a_technician_appeals_in_the_browser(
     await page.locator("textarea").fill("我当天休息")
     await page.locator("form[action$='/appeal'] button").click()
     await expect(page.locator("textarea")).to_have_count(0)
+
+
+async def test_a_complaint_on_paper_carries_the_stamp_by_which_it_is_checked(
+    visitor: httpx2.AsyncClient, running: Running
+) -> None:
+    """C-25, C-28, C-39, K-06, K-22: one document under two titles, the same again as of its position."""
+    complaint = await Complaint(running).raised(occurred_at=ago(hours=1))
+    await complaint.take("contact", outcome="reached")
+    await complaint.take("cause", cause=CAUSE)
+    await complaint.timeline()
+    paths = (f"/complaints/{complaint.id}/form", f"/complaints/{complaint.id}/form?kind=notice")
+    tracking, notice = [
+        (await visitor.get(path, headers={**as_(running, "care_agent"), **CHINESE})).text for path in paths
+    ]
+    assert "<h1>客户投诉处理跟踪表" in tracking
+    assert "<h1>客户抱怨单" in notice
+    [(position, stamp)] = re.findall(r"第 (\d+) 位，sha256 ([0-9a-f]{32})", tracking)
+    assert "王伟" not in tracking
+    assert "缺件" not in tracking
+    assert 'data-value="customer_name"' in tracking
+
+    await complaint.take("pause", waiting="for_parts")
+    await complaint.timeline()
+    path = f"/v1/complaints/{complaint.id}/timeline"
+    checked = await running.get(path, "region_auditor", limit=200, as_of=position)
+    assert checked.headers["etag"] == f'"{stamp}"'
+    then = await visitor.get(f"{paths[0]}?as_of={position}", headers=as_(running, "region_auditor"))
+    assert (stamp in then.text, "Clocks" in then.text) == (True, False)
+    assert "data-reveal" not in then.text
+    now = await visitor.get(paths[0], headers=as_(running, "region_auditor"))
+    assert stamp not in now.text
+    for role, site, status in (("care_agent", "sh02", 404), ("technician", "sh01", 403)):
+        assert (await visitor.get(paths[0], headers=as_(running, role, site))).status_code == status
+    assert (await visitor.get(f"{paths[0]}?kind=x", headers=as_(running, "care_agent"))).status_code == 422
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_the_paper_shows_no_forms_and_names_only_when_revealed(
+    look: Open, eventful: Complaint, language: str
+) -> None:
+    page = await look(f"/complaints/{eventful.id}/form", "care_manager", language, (820, 1180))
+    assert await serious(page) == []
+    await page.emulate_media(media="print")
+    await expect(page.locator("main")).not_to_contain_text("王伟")
+    for hidden in ("main form button", "main nav", "header"):
+        await expect(page.locator(hidden).first).to_be_hidden()
+    await page.emulate_media(media="screen")
+    await page.locator("[data-reveal] input").fill("for the archive")
+    await page.locator("[data-reveal] button").click()
+    await expect(page.locator("[data-value=customer_name]")).to_have_text("王伟")
+    await page.emulate_media(media="print")
+    await expect(page.locator("[data-value=customer_name]")).to_be_visible()
+    await expect(page.locator("main form button")).to_be_hidden()
+
+    page = await look(f"/complaints/{eventful.id}", "care_manager", language)
+    await page.emulate_media(media="print")
+    await expect(page.locator("[data-part=actions]")).to_be_hidden()

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
+from datetime import date as Date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.routing import APIRoute
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -21,6 +22,7 @@ from access.tokens import Principal
 from eventlog.bus import denied
 from eventlog.ledger import feed_page
 from events.schemas import asyncapi
+from projections.appointment_book.projection import APPOINTMENT_BOOK
 from projections.board_stream import BoardStream, Form, as_json
 from projections.complaint_stream import ComplaintStream
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
@@ -61,6 +63,13 @@ async def month(
     return Month.named(month) if month else Month.of(datetime.now(UTC))
 
 
+async def day_named(date: Annotated[str, Path(pattern="^20[0-9]{2}-[0-9]{2}-[0-9]{2}$")]) -> str:
+    with suppress(ValueError):
+        return f"{Date.fromisoformat(date)}"
+    raise Problem(422, "There is no such day; please give one such as 2026-11-28.")
+
+
+Day = Annotated[str, Depends(day_named)]
 Moment = Annotated[AsOf | None, Depends(as_of)]
 InMonth = Annotated[Month, Depends(month)]
 Cursor = Annotated[str | None, Query(max_length=200, pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}|none )")]
@@ -152,6 +161,34 @@ def api(
     async def board_stream(site: str, who: Reader, after: Known) -> Response:
         """Server-sent events: `card` with the card as it stands now; the id is its position in the ledger."""
         return await live_board(views, stream, who, site, after, as_json)
+
+    @router.get("/sites/{site}/appointments/statistics", tags=["appointments"])
+    async def appointment_statistics(
+        site: str,
+        who: Annotated[Principal, needs(Action.APPOINTMENT_READ)],
+        month: InMonth,
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        """What a month's appointments came to, and the share of vehicles that had one (P-02, R-29)."""
+        if min_position:
+            await views.wait_for(APPOINTMENT_BOOK, min_position)
+        return _answer(await views.appointment_statistics(who, site, month, as_of), match)
+
+    @router.get("/sites/{site}/days/{date}", tags=["appointments"])
+    async def day(
+        site: str,
+        date: Day,
+        who: Annotated[Principal, needs(Action.APPOINTMENT_READ)],
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        """A day at the desk: its slots, its appointments, and who waits, in the order of the queue."""
+        if min_position:
+            await views.wait_for(APPOINTMENT_BOOK, min_position)
+        return _answer(await views.day(who, site, date, as_of), match)
 
     @router.get("/work-orders/{id}", tags=["work orders"])
     async def work_order(

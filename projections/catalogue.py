@@ -1,5 +1,6 @@
 """All views there are."""
 
+from projections.appointment_book.projection import APPOINTMENT_BOOK
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.parked_messages.projection import PARKED_MESSAGES
 from projections.projection import Projection
@@ -11,6 +12,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     WORK_ORDER_BOARD,
     WORK_ORDER_TIMELINE,
     VISIT_FILE,
+    APPOINTMENT_BOOK,
     COMPLAINT_TIMELINE,
     PARKED_MESSAGES,
 )

@@ -22,6 +22,10 @@ from access.sights import Sights
 from access.tokens import Principal
 from eventlog import sql
 from eventlog.recorded import canonical
+from projections.appointment_book.day import HOLDS, day_at, not_opened
+from projections.appointment_book.projection import APPOINTMENT_BOOK
+from projections.appointment_book.statistics import statistics
+from projections.appointment_book.welcome import greeting
 from projections.boards import ON_BOARD, Boards, being_built
 from projections.complaint_timeline.blame import blame
 from projections.complaint_timeline.progress import progress
@@ -122,9 +126,12 @@ class Views:
 
         Raises the problem of what does not exist for a site that is not the caller's.
         """
+        await self._must_know(who, site)
+        return await self._sees_people(who, "board", site)
+
+    async def _must_know(self, who: Principal, site: str) -> None:
         if not who.at(site) or (site not in who.sites - {"*"} and not await self._is_known(who, site)):
             raise missing()
-        return await self._sees_people(who, "board", site)
 
     async def _is_known(self, who: Principal, site: str) -> bool:
         if self._boards.holds(site):
@@ -161,6 +168,61 @@ class Views:
     async def visit_file(self, who: Principal, id: str, as_of: AsOf | None = None) -> Read | None:
         """All that is known of a visit, by the id of its work order."""
         return await self._one(who, VISIT_FILE, id, as_of)
+
+    async def day(self, who: Principal, site: str, date: str, as_of: AsOf | None = None) -> Read:
+        """A day at the desk of a site: slots, appointments, the queue in its order.
+
+        Raises the problem of what does not exist for a site that is not the caller's.
+        """
+        await self._must_know(who, site)
+        book = f"{site}.{date}"
+        read = await self._one(who, APPOINTMENT_BOOK, book, as_of)
+        if read is None:
+            async with self.reading(who, APPOINTMENT_BOOK) as (conn, build):
+                position, at = await moment(conn, build, as_of)
+            return Read(position, at, not_opened(book, site, date))
+        return Read(read.position, read.at, day_at(read.document, read.at))
+
+    async def days(
+        self, who: Principal, site: str, first: str, last: str, as_of: AsOf | None = None
+    ) -> tuple[int, datetime, list[Document]]:
+        """The stored days of a site from one date to another, in order, with nothing of a person."""
+        await self._must_know(who, site)
+        async with self.reading(who, APPOINTMENT_BOOK) as (conn, build):
+            position, at = await moment(conn, build, as_of)
+            query = SQL(
+                "SELECT document FROM {} WHERE site = %s AND day BETWEEN %s AND %s"
+                " AND from_pos <= %s AND to_pos > %s ORDER BY day"
+            ).format(versions(build))
+            then = await earlier(conn, build, position, site=site)
+            found = await sql.rows(conn, query, (then, site, first, last, position, position))
+        return position, at, [hidden(day) for [day] in found]
+
+    async def appointment_statistics(
+        self, who: Principal, site: str, month: Month, as_of: AsOf | None = None
+    ) -> Read:
+        """What a site's appointments of a month came to (P-02, R-09, R-29)."""
+        position, at, days = await self.days(who, site, f"{month}-01", f"{month}-31", as_of)
+        return Read(position, at, {"site": site, "month": str(month), **statistics(days)})
+
+    async def welcome(self, who: Principal, site: str, date: str) -> list[Document]:
+        """Who is expected on a day and may be greeted, as much of it as they chose (R-16), in order.
+
+        What stands on the board at the entrance is shown for that purpose to whoever sets it out.
+        """
+        await self._must_know(who, site)
+        if not await self._sees_people(who, "welcome", site):
+            return []
+        async with self.reading(who, APPOINTMENT_BOOK) as (conn, build):
+            found = await sql.rows(
+                conn, _CURRENT.format(Identifier(build.table)), (2**62, 2**62, f"{site}.{date}")
+            )
+        appointments = day_at(found[0][1], datetime.now(UTC))["appointments"] if found else []
+        expected = [each for each in appointments if each["state"] in HOLDS]
+        texts = [[each["customer_name"], each["plate"]] for each in expected]
+        clear = await unseal(self._keyring, [text for pair in texts for text in pair])
+        greeted = map(greeting, expected, clear[::2], clear[1::2])
+        return [each for each in greeted if each]
 
     async def complaint(
         self,

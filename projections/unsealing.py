@@ -1,6 +1,7 @@
 """Personal values in documents: clear for roles that see them, and only as long as their keys exist."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from access.keyring import Keyring, UnknownSubject
 from access.problems import Problem
@@ -14,39 +15,64 @@ ON_REQUEST = frozenset({"customer_name", "phone", "answered_by", "narrative", *T
 
 
 def sealed_names(document: Document) -> list[str]:
-    return [name for name, value in document.items() if type(value) is dict and "box" in value]
+    return [name for name, value in document.items() if _is_sealed(value)]
 
 
 def hidden(document: Document) -> Document:
-    """Sealed values become null with the reason beside them."""
-    return _hidden(document, sealed_names(document))
-
-
-def _hidden(document: Document, names: Iterable[str]) -> Document:
-    clear = document.copy()
-    for name in names:
-        clear[name], clear[f"{name}_hidden"] = None, True
+    """Sealed values, however deep, become null with the reason beside them."""
+    clear: Document = _with(document, _hide)
     return clear
 
 
 async def unsealed(
     keyring: Keyring, documents: Sequence[Document], *, afresh: bool = False
 ) -> list[Document]:
-    """Sealed values become text, those shown on request null with the reason beside it.
+    """Sealed values, however deep, become text, those shown on request null with the reason beside it.
 
     With `afresh` what was erased before the call is not shown; else what was erased `KEYS_REMEMBERED`
     seconds before.
     """
-    sealed = [sealed_names(document) for document in documents]
-    wanted = [(n, name) for n, names in enumerate(sealed) for name in names if name not in ON_REQUEST]
-    texts = await unseal(keyring, (documents[n][name] for n, name in wanted), afresh=afresh)
-    clear = [_hidden(document, names) for document, names in zip(documents, sealed, strict=True)]
-    for (n, name), text in zip(wanted, texts, strict=True):
-        clear[n][name] = text
-        clear[n].pop(f"{name}_hidden")
-        if text is None:
-            clear[n][f"{name}_erased"] = True
-    return clear
+    wanted = [value for document in documents for name, value in _sealed(document) if name not in ON_REQUEST]
+    texts = iter(await unseal(keyring, wanted, afresh=afresh))
+
+    def show(name: str) -> Document:
+        if name in ON_REQUEST:
+            return _hide(name)
+        text = next(texts)
+        return {name: text} if text is not None else {name: None, f"{name}_erased": True}
+
+    return [_with(document, show) for document in documents]
+
+
+def _sealed(value: Any) -> Iterator[tuple[str, Document]]:
+    """Sealed values by name, in the order in which `_with` comes upon them."""
+    if type(value) is dict:
+        for name, inner in value.items():
+            if _is_sealed(inner):
+                yield name, inner
+            else:
+                yield from _sealed(inner)
+    elif type(value) is list:
+        for inner in value:
+            yield from _sealed(inner)
+
+
+def _with(value: Any, show: Callable[[str], Document]) -> Any:
+    """The same with something else in the place of each sealed value."""
+    if type(value) is dict:
+        clear: Document = {}
+        for name, inner in value.items():
+            clear |= show(name) if _is_sealed(inner) else {name: _with(inner, show)}
+        return clear
+    return [_with(inner, show) for inner in value] if type(value) is list else value
+
+
+def _is_sealed(value: Any) -> bool:
+    return type(value) is dict and "box" in value
+
+
+def _hide(name: str) -> Document:
+    return {name: None, f"{name}_hidden": True}
 
 
 async def unseal(keyring: Keyring, sealed: Iterable[Document], *, afresh: bool = False) -> list[str | None]:

@@ -172,8 +172,10 @@ NEEDS: dict[str, dict[str, Action | None]] = {
         "GET /v1/log": Action.LOG_READ,
         "GET /v1/parked": Action.PARKED_READ,
         "GET /v1/sites": Action.BOARD_READ,
+        "GET /v1/sites/{site}/appointments/statistics": Action.APPOINTMENT_READ,
         "GET /v1/sites/{site}/board": Action.BOARD_READ,
         "GET /v1/sites/{site}/board/stream": Action.BOARD_READ,
+        "GET /v1/sites/{site}/days/{date}": Action.APPOINTMENT_READ,
         "GET /v1/status": Action.STATUS_READ,
         "GET /v1/work-orders/{id}": Action.WORK_ORDER_READ,
         "GET /v1/work-orders/{id}/file": Action.WORK_ORDER_READ,
@@ -329,7 +331,7 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
             "link": link["path"].rpartition("/")[2],
             "parked_id": parked["customer-care"],
         },
-        "projections": shared | {"id": order.id, "complaint": complaint["id"]},
+        "projections": shared | {"id": order.id, "complaint": complaint["id"], "date": "2031-05-06"},
     }
     for service, id in parked.items():
         await running.send(f"/{service}/v1/parked/{id}/discard", {"reason": "seen"}, "operator", "*")

@@ -9,6 +9,8 @@ from events.customer_care import ComplaintRaised, ComplaintResolved, CustomerCon
 from events.policies import MessageDiscarded, MessageParked, MessageRetried
 from events.reception import (
     ApprovalRequested,
+    CustomerArrived,
+    CustomerCalledIn,
     RepairApproved,
     VehicleDelivered,
     VehicleReadied,
@@ -124,4 +126,31 @@ parked = recorded(
 retried = recorded(MessageRetried(parked_id="P1", handled=False, reason="JSONDecodeError again"), 310)
 discarded = recorded(MessageDiscarded(parked_id="P1", reason="sent by a test of the bus"), 320)
 
-DAY = (*VISIT, in_guangzhou, raised, not_reached, reached, resolved, parked, retried, discarded)
+arrived = recorded(
+    CustomerArrived(
+        book="sh01.2026-03-02",
+        arrival_id="N1",
+        service="simple",
+        plate=sealed,
+        arrived_at=OPENING + timedelta(minutes=330),
+        patience_until=OPENING + timedelta(minutes=338),
+    ),
+    330,
+)
+called_in = recorded(
+    CustomerCalledIn(book="sh01.2026-03-02", arrival_id="N1", waited_seconds=300, too_long=False), 335
+)
+
+DAY = (
+    *VISIT,
+    in_guangzhou,
+    raised,
+    not_reached,
+    reached,
+    resolved,
+    parked,
+    retried,
+    discarded,
+    arrived,
+    called_in,
+)

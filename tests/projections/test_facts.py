@@ -50,7 +50,11 @@ def test_both_agree_about_a_stored_event_of_every_type_and_version(type: str) ->
 
 CAREFULLY = {
     *("customer_care.rulebook_published.v1", "customer_care.calendar_published.v1"),
-    *("reception.appointment_confirmed.v1", "reception.appointment_requested.v1"),
+    *(
+        "reception.appointment_confirmed.v1",
+        "reception.appointment_day_opened.v1",
+        "reception.appointment_requested.v1",
+    ),
     *("reception.bay_reserved.v1", "reception.credit_released.v1", "reception.next_service_set.v1"),
     *("reception.price_list_published.v1", "reception.quote_issued.v1"),
     *("reception.reception_rules_published.v1", "reception.settlement_prepared.v1"),

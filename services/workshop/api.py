@@ -19,6 +19,7 @@ from services.commands_over_http import Body, Caller, CommandRouter, Time, answe
 from services.workshop import commands as do
 from services.workshop.rules import rules_of
 from services.workshop.staff import LicenseTechnician, licences_of, staff_decider, staff_stream
+from services.workshop.waiting_area import WaitingArea
 from services.workshop.work_order import work_order_decider, work_order_stream
 
 WorkOrderId = Annotated[str, Path(pattern="^[0-9A-Za-z._-]{1,100}$")]
@@ -283,6 +284,7 @@ STEPS = (
 
 def api(workshop: EventStore) -> CommandRouter:
     router = CommandRouter(prefix="/v1")
+    waiting_area = WaitingArea(workshop)
 
     def add(step: Step) -> None:
         async def post(
@@ -315,6 +317,7 @@ def api(workshop: EventStore) -> CommandRouter:
         fields |= body.model_dump(exclude={"occurred_at"})
         if step.command is do.DispatchWork:
             fields["mode"] = "own_team" if caller.principal.role is Role.ADVISOR else "to_team"
+            fields["out_of_order"] = await waiting_area.another_before(work_order_stream(id))
         if step.command is do.StartLine:
             fields["technician"] = person = caller.principal.actor
             fields["licences"] = await licences_of(workshop, caller.site, person)

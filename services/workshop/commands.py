@@ -49,6 +49,7 @@ class SetPriority(_Command):
 class DispatchWork(_Command):
     team: str
     mode: DispatchMode
+    out_of_order: bool = False
     at: datetime
 
 

@@ -117,7 +117,7 @@ def _decide_order(command: Command, order: WorkOrder, rules: Sequence[WorkshopRu
             order.must_be("waiting", "in work", to="dispatched")
             if mode not in in_force(rules, at).dispatch:
                 raise Rejected(_NOT_HERE[mode])
-            return [WorkDispatched(work_order_id=id, team=team, mode=mode)]
+            return [WorkDispatched(**command.model_dump(exclude={"at"}))]
         case AcceptVehicle(tools_checked=tools_checked):
             if order.accepted:
                 return []

@@ -61,7 +61,7 @@ authorised = WorkAuthorised(**authorise.model_dump(exclude={"visit_id"}), labour
 take_in = do.TakeIn(work_order_id="W1", visit_id="V1", keys=1, papers=("work_order", "reception_form"))
 taken_in = VehicleTakenIn(**take_in.model_dump(exclude={"visit_id"}))
 dispatch = do.DispatchWork(work_order_id="W1", team="north", mode="to_team", at=AT)
-dispatched = WorkDispatched(work_order_id="W1", team="north", mode="to_team")
+dispatched = WorkDispatched(work_order_id="W1", team="north", mode="to_team", out_of_order=False)
 to_south = dispatch.model_copy(update={"team": "south"})
 watched = ProgressWatchSet(
     work_order_id="W1",
@@ -211,7 +211,7 @@ def test_the_team_takes_the_vehicle_over() -> None:
 def test_it_is_taken_over_once_by_each_team() -> None:
     """W-07: a second team begins no new watch."""
     work_order.given(*signed).when(accept).then_nothing()
-    to_another = WorkDispatched(work_order_id="W1", team="south", mode="to_team")
+    to_another = WorkDispatched(work_order_id="W1", team="south", mode="to_team", out_of_order=False)
     work_order.given(*signed, to_another).when(accept).then(accepted)
 
 
@@ -228,13 +228,21 @@ def test_a_team_is_given_the_work() -> None:
     work_order.given(opened).when(dispatch).then(dispatched)
 
 
+def test_it_is_on_record_when_another_vehicle_stood_before_it() -> None:
+    """W-03, W-05."""
+    before_its_turn = dispatch.model_copy(update={"out_of_order": True})
+    work_order.given(opened, authorised, taken_in).when(before_its_turn).then(
+        dispatched.model_copy(update={"out_of_order": True}), watched
+    )
+
+
 def test_the_same_team_is_not_dispatched_twice() -> None:
     work_order.given(*in_work).when(dispatch).then_nothing()
 
 
 def test_another_team_may_take_over() -> None:
     work_order.given(*in_work).when(to_south).then(
-        WorkDispatched(work_order_id="W1", team="south", mode="to_team")
+        WorkDispatched(work_order_id="W1", team="south", mode="to_team", out_of_order=False)
     )
 
 

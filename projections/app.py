@@ -32,6 +32,7 @@ from projections.live import LiveViews
 from projections.reading import Views
 from projections.web.complaint_pages import complaint_pages
 from projections.web.pages import pages
+from projections.web.quote_pages import quote_pages
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -86,5 +87,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api(views, stream, complaint_stream, pool))
     app.include_router(health_api(pool))
     app.include_router(complaint_pages(views, Links(keyring)))
+    app.include_router(quote_pages(views))
     app.include_router(pages(views, stream))
     return app

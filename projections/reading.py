@@ -224,6 +224,18 @@ class Views:
         greeted = map(greeting, expected, clear[::2], clear[1::2])
         return [each for each in greeted if each]
 
+    async def labour_ahead(self, who: Principal, site: str, of: str) -> tuple[int, int]:
+        """How many other vehicles of a site have signed work that is not done, and its minutes (R-49)."""
+        async with self.reading(who, VISIT_FILE) as (conn, build):
+            query = SQL(
+                "SELECT count(*), coalesce(sum((document->'quote'->>'labour_minutes')::bigint), 0)::bigint"
+                " FROM {} WHERE open AND site = %s AND key <> %s"
+                " AND document->'quote'->>'signed_at' IS NOT NULL"
+                " AND document->'workshop'->>'completed_at' IS NULL"
+            ).format(Identifier(build.table))
+            vehicles, minutes = await sql.row(conn, query, (site, of))
+        return vehicles, minutes
+
     async def complaint(
         self,
         who: Principal,

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from access.problems import SENTENCES, WHY
 from access.roles import Role
-from events import customer_care, event_classes, reception, rulebook, workshop
+from events import customer_care, event_classes, lines, reception, rulebook, workshop
 from projections.catalogue import PROJECTIONS
 from projections.complaint_timeline.projection import STATUSES
 from projections.unsealing import TEXTS
@@ -48,6 +48,13 @@ NAMES = {
     "level": get_args(rulebook.Level),
     "waiting": get_args(customer_care.Waiting),
     "raised": ("before_the_attempt", "after_the_attempt"),
+    "origin": get_args(lines.PartOrigin),
+    "trade": get_args(lines.Trade),
+    "payer": get_args(lines.Payer),
+    "payment": get_args(lines.PaymentMethod),
+    "old_parts": get_args(lines.OldParts),
+    "verdict": (*get_args(reception.Verdict), "granted", "refused"),
+    "copies": ("paper", "link"),
     "appeal": ("filed", "granted", "refused"),
     "text": TEXTS,
     "source": ("reception", "workshop", "customer_care"),

@@ -179,6 +179,7 @@ async function send(form, button) {
 
 async function go(form, answer) {
   if ("reveal" in form.dataset) return reveal(form, answer);
+  if ("reload" in form.dataset) return location.assign(location.pathname + (answer.position ? `?min_position=${answer.position}` : ""));
   if (form.dataset.next) return location.assign((answer.path ?? form.dataset.next + answer.id) + (answer.position ? `?min_position=${answer.position}` : ""));
   say(document.body.dataset.recorded);
   await refresh(answer.position, true).catch(() => {});

@@ -1,0 +1,71 @@
+"""The advisor's page of quote and work order, from the catalogue to the way into the workshop; and prices for
+everybody."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from access.guard import needs, public
+from access.problems import Problem, missing
+from access.roles import SITE, Action
+from access.tokens import Principal
+from events.lines import Line
+from projections.api import MinPosition
+from projections.projection import Document
+from projections.reading import Views
+from projections.visit_file.projection import VISIT_FILE
+from projections.web.rendering import page
+
+MOST_ENTRIES = 1_000
+"""Of a timeline in which the revisions of a quote are looked for."""
+
+
+def quote_pages(views: Views) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/visits/{id}/quote")
+    async def quote(
+        request: Request,
+        id: str,
+        who: Annotated[Principal, needs(Action.WORK_ORDER_READ)],
+        min_position: MinPosition = None,
+    ) -> Response:
+        """For who quotes, and for who settles with the maker."""
+        if not (who.may(Action.VISIT_QUOTE) or who.may(Action.VISIT_CLAIM)):
+            raise Problem(403, f"The role {who.role} does not include {Action.VISIT_QUOTE}.")
+        if min_position:
+            await views.wait_for(VISIT_FILE, min_position)
+        read = await views.visit_file(who, id)
+        timeline = await views.work_order_timeline(who, id, limit=MOST_ENTRIES)
+        if read is None or timeline is None or "visit_id" not in read.document:
+            raise missing()
+        file = read.document
+        vehicles, minutes = await views.labour_ahead(who, file["site"], id)
+        revisions = [
+            entry for entry in timeline.document["entries"] if entry["event"] == "reception.quote_issued.v1"
+        ]
+        return page(
+            request,
+            "quote.html",
+            who,
+            file=file,
+            quote=_with_sums(file["quote"]) if "quote" in file else None,
+            revisions=revisions,
+            vehicles=vehicles,
+            minutes=minutes,
+        )
+
+    @router.get("/prices/{site}", dependencies=[public])
+    async def prices(request: Request, site: Annotated[str, Path(pattern=f"^{SITE}$")]) -> Response:
+        """What work and parts cost, and what will change (R-59, X-10, X-18)."""
+        return page(request, "prices.html", None, site=site)
+
+    return router
+
+
+def _with_sums(quote: Document) -> Document:
+    """Each line with what its parts cost, and with its total."""
+    lines = [(each, Line.model_validate(each)) for each in quote["lines"]]
+    sums = [each | {"parts_fen": line.parts_fen, "total_fen": line.total_fen} for each, line in lines]
+    return {**quote, "lines": sums}

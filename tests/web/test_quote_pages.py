@@ -1,0 +1,113 @@
+"""An advisor at the desk: quote, signature, hand-over, on the tablet and at the screen."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.system import Running
+from tests.web.conftest import Open
+from tests.web.test_screens import serious
+
+pytestmark = pytest.mark.browser
+
+TABLET = (820, 1180)
+
+
+async def ready(page: Page) -> None:
+    await expect(page.locator("#quoting[data-ready]")).to_be_visible()
+
+
+async def choose(page: Page, group: str, operation: str) -> None:
+    await page.get_by_text(group, exact=False).first.click()
+    await page.get_by_role("button", name=operation).click()
+
+
+async def sign_on_screen(page: Page) -> None:
+    pad = page.locator("canvas[data-pad]").first
+    await pad.scroll_into_view_if_needed()
+    box = await pad.bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + 40, box["y"] + 100)
+    await page.mouse.down()
+    for x, y in ((120, 20), (180, 110), (260, 30), (300, 90)):
+        await page.mouse.move(box["x"] + x, box["y"] + y, steps=5)
+    await page.mouse.up()
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_an_advisor_quotes_and_the_customer_signs(look: Open, received: str, language: str) -> None:
+    """R-44, R-46, R-48 … R-50, R-52."""
+    page = await look(f"/visits/{received}/quote", "advisor", language, TABLET)
+    await ready(page)
+    await choose(page, "periodic", "制动系统检查")
+    await page.locator("[data-more]").select_option("BRAKE-PAD-F-OE")
+    await page.locator("[data-quantity]").fill("1.5")
+    await page.locator("[data-quantity]").press("Tab")
+    await expect(page.locator("[data-sum=total]")).to_have_text("¥1,220.00")
+    await page.locator("[name=check_first]").check()
+    assert await serious(page) == []
+    await page.locator("[data-issue]").click()
+    current = page.locator("#current")
+    await expect(current).to_contain_text("¥1,220.00")
+    await expect(current).to_contain_text("原厂" if language == "zh-CN" else "Original")
+    await ready(page)
+    await expect(page.locator("[data-sum=total]")).to_have_text("¥1,220.00")
+    assert await serious(page) == []
+    await page.locator(".signing .yes").click()
+    await expect(page.locator(".signing .outcome")).not_to_be_empty()
+    await sign_on_screen(page)
+    await page.locator(".signing .yes").click()
+    await expect(current).to_contain_text("客户已签字" if language == "zh-CN" else "Signed by the customer")
+
+
+async def test_a_second_revision_voids_the_first_and_both_are_listed(look: Open, received: str) -> None:
+    """R-65."""
+    page = await look(f"/visits/{received}/quote", "advisor")
+    await ready(page)
+    await choose(page, "periodic", "蓄电池 battery")
+    await page.locator("[data-issue]").click()
+    await expect(page.locator("#current")).to_contain_text("Revision 1")
+    await ready(page)
+    await page.get_by_label("Search the catalogue").fill("coolant")
+    await page.get_by_role("button", name="冷却液").click()
+    await page.locator("[data-issue]").click()
+    await expect(page.locator("#current")).to_contain_text("Revision 2")
+    await expect(page.locator(".revisions li")).to_have_count(2)
+
+
+async def test_the_claims_clerk_notes_who_pays(look: Open, running: Running, received: str) -> None:
+    """R-43: sees the quote, notes warranty, and cannot quote."""
+    body = {
+        "lines": [{"operation": "BATTERY", "payer": "warranty"}],
+        "payment_method": "cash",
+        "old_parts": "dispose",
+    }
+    answer = await running.post(f"/reception/v1/visits/{received}/quote", body, "advisor")
+    page = await look(
+        f"/visits/{received}/quote?min_position={answer['position']}", "claims_clerk", "en", TABLET
+    )
+    await expect(page.locator("#quoting")).to_have_count(0)
+    await page.get_by_label("Under warranty?").select_option("unclear")
+    await page.get_by_role("button", name="Note").click()
+    await page.get_by_role("button", name="The maker was asked").click()
+    await page.get_by_label("The maker's answer").select_option("true")
+    await page.get_by_role("button", name="Note").last.click()
+    await expect(page.locator("main")).to_contain_text("the maker pays")
+    assert await serious(page) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_prices_are_there_for_everybody(look: Open, running: Running, language: str) -> None:
+    """R-59, X-10, X-18."""
+    page = await look("/prices/sh01", "advisor", language)
+    await expect(page.locator("main")).to_contain_text("¥200.00")
+    await expect(page.locator("main")).to_contain_text("副厂" if language == "zh-CN" else "Aftermarket")
+    assert await serious(page) == []
+    anybody = await running.client.get("/prices/sh01")
+    assert anybody.status_code == 200
+
+
+async def test_who_neither_quotes_nor_claims_has_no_such_page(running: Running, received: str) -> None:
+    for role, status in (("technician", 403), ("parts_clerk", 403), ("claims_clerk", 200), ("advisor", 200)):
+        answer = await running.get(f"/visits/{received}/quote", role)
+        assert answer.status_code == status, role
+    assert (await running.get(f"/visits/{received}/quote", "advisor", "sh02")).status_code == 404

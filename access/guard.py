@@ -65,9 +65,13 @@ class Needs(SecurityBase):
                 headers={"Retry-After": "10"},
             ) from None
         if not principal.may(self.action):
-            role = principal.role.replace("_", " ")
-            raise Problem(403, f"The role {role} does not include {self.action}.")
+            raise role_lacks(principal, self.action)
         return principal
+
+
+def role_lacks(principal: Principal, action: Action) -> Problem:
+    role = principal.role.replace("_", " ")
+    return Problem(403, f"The role {role} does not include {action}.")
 
 
 def needs(

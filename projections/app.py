@@ -31,6 +31,7 @@ from projections.feeds import open_feeds
 from projections.live import LiveViews
 from projections.reading import Views
 from projections.web.complaint_pages import complaint_pages
+from projections.web.forms_pages import forms_api, forms_pages
 from projections.web.pages import pages
 from projections.web.quote_pages import quote_pages
 
@@ -86,7 +87,10 @@ def create_app(settings: Settings) -> FastAPI:
     install(app)
     app.include_router(api(views, stream, complaint_stream, pool))
     app.include_router(health_api(pool))
+    app.include_router(forms_api(views))
     app.include_router(complaint_pages(views, Links(keyring)))
     app.include_router(quote_pages(views))
+
+    app.include_router(forms_pages(views, Links(keyring)))
     app.include_router(pages(views, stream))
     return app

@@ -22,6 +22,7 @@ from access.sights import Sights
 from access.tokens import Principal
 from eventlog import sql
 from eventlog.recorded import canonical
+from events.reception import GatePassReleased
 from projections.appointment_book.day import HOLDS, day_at, not_opened
 from projections.appointment_book.projection import APPOINTMENT_BOOK
 from projections.appointment_book.statistics import statistics
@@ -236,6 +237,29 @@ class Views:
             vehicles, minutes = await sql.row(conn, query, (site, of))
         return vehicles, minutes
 
+    async def visit_file_of_customer(self, customer: Principal, id: str) -> Read | None:
+        """The file for the customer themself, with their own name, phone and plate in clear; null and
+        `<name>_erased` from the moment on in which their data were erased."""
+        async with self.reading(customer, VISIT_FILE) as (conn, build):
+            position, at = await moment(conn, build, None)
+            found = await sql.rows(conn, _CURRENT.format(Identifier(build.table)), (2**62, 2**62, id))
+        if not found:
+            return None
+        [(_, document)] = found
+        names = sealed_names(document)
+        clear = await unseal(self._keyring, (document[name] for name in names), afresh=True)
+        erased = {f"{name}_erased": True for name, text in zip(names, clear, strict=True) if text is None}
+        return Read(position, at, document | dict(zip(names, clear, strict=True)) | erased)
+
+    async def gate_pass_token(self, who: Principal, id: str) -> str | None:
+        """What the code of the pass that was released last says: for the cashier alone, who hands it over."""
+        async with self.reading(who, VISIT_FILE) as (conn, build):
+            facts = await heard(conn, build, id, FOREVER, REVEALED)
+        released = [
+            fact.data.token for _, fact in facts if isinstance(fact, Fact) and fact.event is GatePassReleased
+        ]
+        return released[-1] if released else None
+
     async def complaint(
         self,
         who: Principal,
@@ -344,20 +368,25 @@ class Views:
             return await parked_messages(conn, build, settled_too=settled_too)
 
     async def reveal(
-        self, who: Principal, projection: Projection, id: str, reason: str
+        self,
+        who: Principal,
+        projection: Projection,
+        id: str,
+        reason: str,
+        *,
+        only: Set[str] | None = None,
     ) -> dict[str, str | None] | None:
-        """The personal values of one document in clear; recorded before they are shown.
-
-        With them those of its latest entries that it does not hold itself, by name and id of the entry.
-        """
+        """The personal values of one document in clear, or those of these names; recorded before they are
+        shown. With all of them those of its latest entries that it does not hold itself, by name and id of
+        the entry."""
         async with self.reading(who, projection) as (conn, build):
             found = await sql.rows(conn, _CURRENT.format(Identifier(build.table)), (2**62, 2**62, id))
             facts = await heard(conn, build, id, FOREVER, REVEALED) if found else []
         if not found:
             return None
         [(_, document)] = found
-        sealed = {name: document[name] for name in sealed_names(document)}
-        for fact in (fact for _, fact in facts if isinstance(fact, Fact)):
+        sealed = {name: document[name] for name in sealed_names(document) if only is None or name in only}
+        for fact in (fact for _, fact in facts if isinstance(fact, Fact) and only is None):
             said = values(fact.data)
             texts = (name for name in sealed_names(said) if name not in document)
             sealed |= {f"{name} {fact.id}": said[name] for name in texts}

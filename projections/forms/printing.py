@@ -54,7 +54,9 @@ def pdf(name: str, contents: Document, people: dict[str, str], token: str | None
         sys_inputs={"data": canonical(data).decode()},
     )
     made = compiler.compile(
-        format="pdf", pdf_standards="ua-1", timestamp=datetime.fromisoformat(contents["at"])
+        format="pdf",
+        pdf_standards="ua-1",
+        timestamp=datetime.fromisoformat(contents["at"]).replace(microsecond=0),
     )
     return cast(bytes, made)
 

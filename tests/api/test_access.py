@@ -8,6 +8,7 @@ import asyncio
 import base64
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -179,6 +180,9 @@ NEEDS: dict[str, dict[str, Action | None]] = {
         "GET /v1/status": Action.STATUS_READ,
         "GET /v1/work-orders/{id}": Action.WORK_ORDER_READ,
         "GET /v1/work-orders/{id}/file": Action.WORK_ORDER_READ,
+        "GET /v1/work-orders/{id}/forms": Action.WORK_ORDER_READ,
+        "GET /v1/work-orders/{id}/forms/gate-pass.pdf": Action.VISIT_CASH,
+        "GET /v1/work-orders/{id}/forms/{form}.pdf": Action.WORK_ORDER_READ,
         "GET /v1/work-orders/{id}/timeline": Action.WORK_ORDER_READ,
         "POST /v1/complaints/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
         "POST /v1/work-orders/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
@@ -289,6 +293,7 @@ MISSING = {
     "date": "2031-05-05",
     "line": "1",
     "delay": "1",
+    "form": "reception",
     "work_order_id": "nowhere",
     "complaint_id": "nowhere",
     "customer": "c-00000000",
@@ -331,7 +336,8 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
             "link": link["path"].rpartition("/")[2],
             "parked_id": parked["customer-care"],
         },
-        "projections": shared | {"id": order.id, "complaint": complaint["id"], "date": "2031-05-06"},
+        "projections": shared
+        | {"form": "reception", "id": order.id, "complaint": complaint["id"], "date": "2031-05-06"},
     }
     for service, id in parked.items():
         await running.send(f"/{service}/v1/parked/{id}/discard", {"reason": "seen"}, "operator", "*")
@@ -436,7 +442,7 @@ async def test_every_route_for_every_role(running: Running, things: dict[str, di
                     site == "sh02"
                     and got.status_code == 200
                     and "event-stream" not in got.headers["content-type"]
-                    and (known := [id for id in things[app].values() if len(id) > 8 and id in got.text])
+                    and (known := [id for id in things[app].values() if len(id) > 9 and id in got.text])
                 ):
                     wrong.append(f"{app} {operation} by {role} at sh02 shows {known}")
 
@@ -597,7 +603,7 @@ def body_for(app: str, path: str) -> Any:
 
 
 def _parameters(operation: str) -> list[str]:
-    return [part[1:-1] for part in operation.split("/") if part.startswith("{")]
+    return re.findall(r"{(\w+)}", operation)
 
 
 def _expected(app: str, operation: str, action: Action | None, role: Role | None, site: str) -> set[int]:
@@ -612,11 +618,13 @@ def _expected(app: str, operation: str, action: Action | None, role: Role | None
         return {403}
     if operation.endswith("/gate-passes/use"):
         return {422}  # what nobody signed names no visit whose version could be compared
-    names = set(_parameters(operation)) - {"line", "delay", "date", "sha256"}
+    names = set(_parameters(operation)) - {"line", "delay", "date", "sha256", "form"}
     if site == "sh02" and names and not names & GROUP_WIDE:
         return {404}
     if "/complaints/{id}/reveal" in operation and Action.COMPLAINT_READ not in MAY[role]:
         return {404}
+    if operation.endswith("/gate-pass.pdf"):
+        return {409}  # there is none yet
     asks = operation.startswith("GET") or operation.endswith(ASKING)
     return {200} if asks else {412}
 

@@ -100,7 +100,14 @@ def refusals(path: Path) -> Iterator[str]:
     for call in ast.walk(ast.parse(path.read_text())):
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             continue
-        if call.func.id not in ("Rejected", "Problem", "Unauthenticated", "Unavailable", "_who_are_you"):
+        if call.func.id not in (
+            "Rejected",
+            "Problem",
+            "Unauthenticated",
+            "Unavailable",
+            "NotYet",
+            "_who_are_you",
+        ):
             continue
         for argument in call.args[:2]:
             match argument:

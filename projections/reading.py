@@ -345,12 +345,18 @@ class Views:
         return Read(position, at, {"month": str(month), **summary(known)})
 
     async def complaint_progress(self, who: Principal, id: str) -> Read | None:
-        """What a customer is told about their own complaint."""
+        """What a customer is told about their own complaint; `followed_by` is the one that their objection
+        began."""
         async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
             position, at = await moment(conn, build, None)
             query = SQL("SELECT document FROM {} WHERE key = %s").format(Identifier(build.table))
             found = await sql.rows(conn, query, (id,))
-        return Read(position, at, progress(found[0][0])) if found else None
+            query = SQL("SELECT key FROM {} WHERE follows = %s").format(Identifier(build.table))
+            following = await sql.rows(conn, query, (id,)) if found else []
+        if not found:
+            return None
+        followed_by = following[0][0] if following else None
+        return Read(position, at, {**progress(found[0][0]), "followed_by": followed_by})
 
     async def sites(self, who: Principal) -> list[str]:
         """The sites of the caller that have work orders, and the caller's own."""

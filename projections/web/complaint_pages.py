@@ -11,8 +11,9 @@ from starlette.responses import Response
 from access.guard import needs, public
 from access.problems import missing
 from access.roles import Action, Role
-from access.signed_link import Links
+from access.signed_link import VALID, Links
 from access.tokens import Principal
+from events.customer_care import DeadlineBreached, DeadlineDropped, DeadlineMet, DeadlineSet
 from projections.api import InMonth, MinPosition, Moment
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.complaint_timeline.statistics import Month
@@ -24,6 +25,8 @@ from projections.web.rendering import page
 
 ON_PAPER = 200
 """Entries of a timeline, the latest."""
+JUDGED = {event.type for event in (DeadlineSet, DeadlineMet, DeadlineBreached, DeadlineDropped)}
+"""What stands among the deadlines of the form already."""
 NOT_FOUND_AGAIN = {"X-Robots-Tag": "noindex, nofollow"}
 
 
@@ -69,6 +72,7 @@ def complaint_pages(views: Views, links: Links) -> APIRouter:
             complaint=complaint,
             clocks=clocks(complaint, read.at),
             signed={entry["event"]: entry["actor"] for entry in complaint["entries"]},
+            judged=JUDGED,
             texts=TEXTS,
             stamp=lambda at: f"{local(at):%Y-%m-%d %H:%M}",
         )
@@ -96,7 +100,11 @@ def complaint_pages(views: Views, links: Links) -> APIRouter:
         read = await views.complaint_progress(customer, id)
         if read is None:
             raise missing()
-        return page(request, "progress.html", None, headers=NOT_FOUND_AGAIN, **read.document)
+        onward = None
+        if following := read.document["followed_by"]:
+            # As long valid as the link that leads there.
+            onward, _ = links.make("progress", f"{site}.{following}", opens.until - VALID)
+        return page(request, "progress.html", None, headers=NOT_FOUND_AGAIN, onward=onward, **read.document)
 
     @router.get("/complain/{link}", dependencies=[public])
     async def complain(request: Request, link: str) -> Response:

@@ -1,5 +1,6 @@
 """A customer looks at their own complaint, through the link they were given (C-33, P-04)."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -178,3 +179,32 @@ async def test_a_link_is_made_for_complaints_of_the_own_site(running: Running) -
         assert (await running.send(path, {}, role, site)).status_code == status, (role, site)
     missing = path.replace(complaint, "nowhere")
     assert (await running.send(missing, {}, "care_agent")).status_code == 404
+
+
+async def test_after_an_objection_the_link_leads_on_to_the_new_cycle(
+    running: Running, visitor: httpx2.AsyncClient
+) -> None:
+    """C-27, C-33; no longer valid than the link that leads there."""
+    complaint = await raised(running, phone="13800138780")
+    until = datetime.now(UTC) - VALID / 2
+    link, valid = links(running).make("progress", f"sh01.{complaint}", until)
+    assert await onward(visitor, link) is None
+    for step, body in (
+        ("contact", {"outcome": "reached"}),
+        ("resolve", {"resolution": "apology"}),
+        ("call-back", {"outcome": "objecting"}),
+    ):
+        await done(running, f"/{complaint}/{step}", body, "care_manager")
+
+    path = str(await eventually(lambda: onward(visitor, link)))
+    page = await visitor.get(path, headers=ENGLISH)
+    assert (page.status_code, complaint in page.text) == (200, False)
+    assert "We received your complaint" in page.text
+    opened = links(running).check("progress", path.removeprefix("/progress/"), datetime.now(UTC))
+    assert opened.until == valid
+
+
+async def onward(visitor: httpx2.AsyncClient, link: str) -> str | None:
+    page = await visitor.get(f"/progress/{link}", headers=ENGLISH)
+    found = re.search('class="button" href="(/progress/[^"]+)"', page.text)
+    return found[1] if found else None

@@ -185,6 +185,15 @@ class Keyring:
             known = await _living(connection, [(kind, digest)])
         return known[kind, digest].subject if known else None
 
+    async def give(self, kind: str, value: str, subject: str) -> None:
+        """From now on this plate … is of this subject: whoever had it before is no longer found by it.
+
+        Repeating it is harmless; nothing is given to somebody who was erased, or by what identifies nobody.
+        """
+        if digest := self._digest(kind, value):
+            async with self._pool.connection() as connection:
+                await connection.execute(_GIVE, (kind, digest, subject))
+
     async def knows(self, subject: str) -> bool:
         """Whether there is, or was before an erasure, such a person."""
         async with self._pool.connection() as connection:
@@ -406,6 +415,14 @@ INSERT INTO keys.blind_index (kind, digest, subject) SELECT * FROM unnest(%s::te
 ON CONFLICT (kind, digest) DO UPDATE SET subject = excluded.subject
 """
 """In the way of an index row can only be one left by an erasure that came between."""
+
+
+_GIVE = """
+INSERT INTO keys.blind_index (kind, digest, subject)
+SELECT %s, %b, subject FROM keys.subject_key WHERE subject = %s AND wrapped_key IS NOT NULL FOR SHARE
+ON CONFLICT (kind, digest) DO UPDATE SET subject = excluded.subject
+WHERE blind_index.subject <> excluded.subject
+"""
 
 
 async def _one_at_a_time(connection: AsyncConnection, names: Sequence[str]) -> None:

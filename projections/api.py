@@ -27,8 +27,8 @@ from projections.board_stream import BoardStream, Form, as_json
 from projections.complaint_stream import ComplaintStream
 from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.complaint_timeline.statistics import Month
-from projections.projection import Projection
-from projections.reading import AsOf, Order, Read, Views
+from projections.projection import Document, Projection
+from projections.reading import AsOf, LookUp, Order, Read, Views
 from projections.status import status
 from projections.visit_file.projection import VISIT_FILE
 from projections.work_order_board.cards import Board
@@ -75,6 +75,7 @@ InMonth = Annotated[Month, Depends(month)]
 Cursor = Annotated[str | None, Query(max_length=200, pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}|none )")]
 """`next` of the page before: a place in the order, never the id of a thing."""
 MinPosition = Annotated[str | None, Query(max_length=60, description="`<source>:<position>` of an answer")]
+Vin = Annotated[str, Path(pattern="^[A-HJ-NPR-Za-hj-npr-z0-9]{17}$")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Before = Annotated[int | None, Query(ge=1, le=2**62)]
 Match = Annotated[str | None, Header(alias="If-None-Match")]
@@ -132,6 +133,11 @@ STREAMED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 class Reveal(RequestBody):
     reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class LookedUp(RequestBody):
+    kind: LookUp
+    value: Annotated[str, Field(min_length=3, max_length=40)]
 
 
 def api(
@@ -229,6 +235,26 @@ def api(
         if min_position:
             await views.wait_for(VISIT_FILE, min_position)
         return _answer(await views.visit_file(who, id, as_of), match)
+
+    @router.get("/vehicles/{vin}/history", tags=["vehicles"])
+    async def vehicle(
+        vin: Vin,
+        who: Annotated[Principal, needs(Action.VEHICLE_READ)],
+        as_of: Moment,
+        min_position: MinPosition = None,
+        match: Match = None,
+    ) -> Response:
+        """Its visits at all sites of the group; who brought it is shown for the caller's own sites only."""
+        if min_position:
+            await views.wait_for(VISIT_FILE, min_position)
+        return _answer(await views.vehicle(who, vin.upper(), as_of), match)
+
+    @router.post("/vehicles/look-up", tags=["vehicles"])
+    async def look_up(
+        body: LookedUp, who: Annotated[Principal, needs(Action.VISIT_RECEIVE)]
+    ) -> dict[str, list[Document]]:
+        """The vehicles somebody came with, by phone or plate; who looked up whom is recorded first."""
+        return {"visits": await views.vehicles_of(who, body.kind, body.value)}
 
     @router.post("/work-orders/{id}/reveal", tags=["work orders"])
     async def reveal_work_order(

@@ -34,6 +34,7 @@ from projections.web.complaint_pages import complaint_pages
 from projections.web.forms_pages import forms_api, forms_pages
 from projections.web.pages import pages
 from projections.web.quote_pages import quote_pages
+from projections.web.vehicle_pages import vehicle_pages
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -91,5 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(complaint_pages(views, Links(keyring)))
     app.include_router(quote_pages(views))
     app.include_router(forms_pages(views, Links(keyring)))
+
+    app.include_router(vehicle_pages(views))
     app.include_router(pages(views, stream))
     return app

@@ -41,7 +41,8 @@ from projections.status import status
 from projections.timeline import entry
 from projections.unsealing import hidden, sealed_names, unseal, unsealed
 from projections.views import FOREVER, Build, earlier, heard, versions
-from projections.visit_file.projection import VISIT_FILE
+from projections.visit_file.history import vehicle_history
+from projections.visit_file.projection import VISIT_FILE, is_open
 from projections.work_order_board.cards import (
     A_DAY,
     Board,
@@ -61,6 +62,13 @@ AsOf: TypeAlias = int | datetime
 Order: TypeAlias = Literal["latest", "due"]
 """Of complaints: raised last first, or by what is due next; what is overdue comes before that."""
 
+LookUp: TypeAlias = Literal["phone", "plate"]
+"""By what somebody is looked up."""
+
+VISITS = 100
+"""Of one vehicle or one person, at most: the latest."""
+VEHICLES = 500
+"""At one site, at most."""
 PATIENCE = 5.0
 """Seconds a read waits for a view to reach `min_position`."""
 REVEALED = 1_000
@@ -259,6 +267,64 @@ class Views:
             fact.data.token for _, fact in facts if isinstance(fact, Fact) and fact.event is GatePassReleased
         ]
         return released[-1] if released else None
+
+    async def visit_files(self, who: Principal, site: str) -> list[Document]:
+        """Of the vehicles that are at a site of the caller's, who came first first."""
+        seeing_people = await self.open_board(who, site)
+        async with self.reading(who, VISIT_FILE) as (conn, build):
+            query = SQL(
+                "SELECT document FROM {} WHERE site = %s AND open AND received_at IS NOT NULL"
+                " ORDER BY received_at, key LIMIT %s"
+            ).format(Identifier(build.table))
+            found = await sql.rows(conn, query, (site, VEHICLES))
+        return await self._shown([file for [file] in found], seeing_people)
+
+    async def vehicle(self, who: Principal, vin: str, as_of: AsOf | None = None) -> Read | None:
+        """The file of a vehicle: its visits at all sites of the group; of people at the caller's own (K-17).
+
+        That somebody looked at another site's is on record before they are shown; a full disk prevents it.
+        """
+        async with self.reading(who, VISIT_FILE, everywhere=True) as (conn, build):
+            position, at = await moment(conn, build, as_of)
+            query = SQL("SELECT key FROM {} WHERE vin = %s ORDER BY received_at DESC NULLS LAST LIMIT %s")
+            keys = [
+                key for [key] in await sql.rows(conn, query.format(Identifier(build.table)), (vin, VISITS))
+            ]
+            files: list[Document] = []
+            for key in keys:
+                then = await earlier(conn, build, position, key=key) if as_of is not None else "[]"
+                asked = (then, position, position, key)
+                files += [file for _, file in await sql.rows(conn, _CURRENT.format(versions(build)), asked)]
+        for site in sorted({file["site"] for file in files if not who.at(file["site"])}):
+            try:
+                await self._sights.note(who, "vehicle_file", site)
+            except DiskFull:
+                files = [file for file in files if file["site"] != site]
+        own = [file for file in files if who.at(file["site"])]
+        others = [hidden(file) for file in files if not who.at(file["site"])]
+        seen = [await self._sees_people(who, "vehicle_file", site) for site in {file["site"] for file in own}]
+        shown = await self._shown(own, bool(seen) and all(seen))
+        history = vehicle_history(vin, [*shown, *others], sorted(who.sites))
+        return Read(position, at, history) if history["visits"] else None
+
+    async def vehicles_of(self, who: Principal, kind: LookUp, value: str) -> list[Document]:
+        """The vehicles with which somebody came to the caller's sites, by their phone number or a plate.
+
+        Whether or not there is such a person: that somebody looked is recorded first, and counts as a reveal.
+        """
+        customer = await self._keyring.find(kind, value)
+        about = f"look-up by {kind}"
+        await self._keyring.record_reveal(who, customer or "nobody", [kind], "looked up", about)
+        async with self.reading(who, VISIT_FILE) as (conn, build):
+            query = SQL(
+                "SELECT document FROM {} WHERE customer = %s ORDER BY received_at DESC NULLS FIRST LIMIT %s"
+            ).format(Identifier(build.table))
+            found = await sql.rows(conn, query, (customer, VISITS))
+        wanted = ("work_order_id", "site", "vin", "model", "received_at", "appointment")
+        return [
+            {name: file[name] for name in wanted if name in file} | {"open": is_open(file)}
+            for [file] in found
+        ]
 
     async def complaint(
         self,
@@ -495,11 +561,12 @@ class Views:
 
     @asynccontextmanager
     async def reading(
-        self, who: Principal, projection: Projection
+        self, who: Principal, projection: Projection, *, everywhere: bool = False
     ) -> AsyncIterator[tuple[AsyncConnection[Any], Build]]:
-        """A transaction in which the database itself shows the caller's sites only."""
+        """A transaction in which the database itself shows the caller's sites only, unless what is read is
+        shared by the group."""
         async with self._pool.connection() as conn, conn.transaction():
-            begin = _BEGIN.format(sites=_scope(who.sites), view=projection.name)
+            begin = _BEGIN.format(sites="*" if everywhere else _scope(who.sites), view=projection.name)
             cursor = await conn.execute(begin, prepare=False)
             cursor.nextset()
             live = await cursor.fetchone()

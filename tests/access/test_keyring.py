@@ -389,3 +389,20 @@ def test_the_environment_names_the_master_key_in_production(
     monkeypatch.setenv("BAYLEDGER_MASTER_KEY", base64.b64encode(b"short").decode())
     with pytest.raises(ValueError, match="32 bytes"):
         load_master_key(tmp_path / "absent")
+
+
+async def test_a_plate_is_of_whoever_came_with_it_last(keyring: Keyring) -> None:
+    seller, buyer = [await keyring.subject_for({"phone": f"1380013800{n}"}) for n in (1, 2)]
+    for owner in (seller, buyer, buyer):
+        await keyring.give("plate", "沪A·12345", owner)
+        assert await keyring.find("plate", "沪a12345") == owner
+
+
+async def test_nothing_is_given_to_who_was_erased_or_by_what_says_nothing(keyring: Keyring) -> None:
+    erased, other = [await keyring.subject_for({"phone": f"1380013800{n}"}) for n in (1, 2)]
+    await keyring.give("plate", "沪A12345", other)
+    await keyring.erase(erased)
+    await keyring.give("plate", "沪A12345", erased)
+    await keyring.give("plate", "-", other)
+    assert await keyring.find("plate", "沪A12345") == other
+    assert await keyring.find("plate", "-") is None

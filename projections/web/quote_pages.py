@@ -1,5 +1,5 @@
-"""The advisor's page of quote and work order, from the catalogue to the way into the workshop; and prices for
-everybody."""
+"""The advisor's page of quote and work order, the desk's list of calls, the page on which a customer answers
+for an added repair, and prices for everybody."""
 
 from typing import Annotated
 
@@ -8,20 +8,23 @@ from starlette.responses import Response
 
 from access.guard import needs, public
 from access.problems import Problem, missing
-from access.roles import SITE, Action
+from access.roles import SITE, Action, Role
+from access.signed_link import Links
 from access.tokens import Principal
 from events.lines import Line
 from projections.api import MinPosition
 from projections.projection import Document
 from projections.reading import Views
 from projections.visit_file.projection import VISIT_FILE
+from projections.web.complaint_pages import NOT_FOUND_AGAIN
 from projections.web.rendering import page
+from projections.work_order_board.projection import WORK_ORDER_BOARD
 
 MOST_ENTRIES = 1_000
 """Of a timeline in which the revisions of a quote are looked for."""
 
 
-def quote_pages(views: Views) -> APIRouter:
+def quote_pages(views: Views, links: Links) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/visits/{id}/quote")
@@ -54,6 +57,49 @@ def quote_pages(views: Views) -> APIRouter:
             revisions=revisions,
             vehicles=vehicles,
             minutes=minutes,
+        )
+
+    @router.get("/sites/{site}/calls")
+    async def calls(
+        request: Request,
+        site: str,
+        who: Annotated[Principal, needs(Action.VISIT_ANSWER)],
+        min_position: MinPosition = None,
+    ) -> Response:
+        """The desk's list: whose answer the workshop waits for, and what to say in the call (R-60 … R-63)."""
+        if min_position:
+            await views.wait_for(VISIT_FILE, min_position)
+            await views.wait_for(WORK_ORDER_BOARD, min_position)
+        board = await views.board(who, site)
+        found = []
+        for card in board.face.cards:
+            if not any(line["state"] == "asked" for line in card.document["lines"]):
+                continue
+            if (read := await views.visit_file(who, card.document["work_order_id"])) is not None:
+                lines = read.document.get("added", {})
+                asked = [lines[n] | {"line": int(n)} for n in sorted(lines, key=int)]
+                asked = [line for line in asked if line["state"] == "asked"]
+                found.append((card.document | read.document, asked))
+        return page(request, "calls.html", who, site=site, calls=found)
+
+    @router.get("/approve/{link}", dependencies=[public])
+    async def approve(request: Request, link: str, min_position: MinPosition = None) -> Response:
+        """What a customer is asked about; looks nothing up before the link is known to be ours."""
+        opens = links.opened("approve", link)
+        if min_position:
+            await views.wait_for(VISIT_FILE, min_position)
+        site, id, line, hash = opens.id.split(".")
+        customer = Principal("customer", Role.CUSTOMER, frozenset({site}), opens.until.timestamp())
+        read = await views.visit_file(customer, id)
+        asked = read.document.get("added", {}).get(line) if read else None
+        return page(
+            request,
+            "approve.html",
+            None,
+            headers=NOT_FOUND_AGAIN,
+            line=asked,
+            changed=asked is not None and asked.get("hash") != (hash or None),
+            answer=f"/reception/v1/approvals/{link}",
         )
 
     @router.get("/prices/{site}", dependencies=[public])

@@ -12,6 +12,7 @@ from services.reception.appointments_api import appointments_api
 from services.reception.attachments import Attachments
 from services.reception.delivery_api import delivery_api
 from services.reception.intake_api import LARGER, intake_api
+from services.reception.links_api import links_api
 from services.reception.policies import policies
 from services.reception.quote_api import quote_api
 from services.reception.rules_api import rules_api
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
             delivery_api(reception),
             settlement_api(reception, attachments, SigningKey(settings.secrets / "gate.key")),
             *rules_api(reception),
+            links_api(reception, keyring),
         ],
         timers=appointment_timers(reception),
         larger=LARGER,

@@ -47,6 +47,9 @@ SERVICE = {
 NEEDS: dict[str, dict[str, Action | None]] = {
     "reception": SERVICE
     | {
+        "POST /v1/approvals/{link}/approve": PUBLIC,
+        "POST /v1/approvals/{link}/decline": PUBLIC,
+        "POST /v1/visits/{visit_id}/repairs/{line}/link": Action.VISIT_ANSWER,
         "GET /v1/price-list": Action.BOARD_READ,
         "POST /v1/price-list": Action.SHOP_RULES_PUBLISH,
         "GET /v1/prices/{site}": PUBLIC,
@@ -321,6 +324,7 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
     read = await running.get(path, "care_agent", min_position=complaint["position"])
     link = await running.post("/customer-care/v1/links", BODIES["links"], "advisor")
     appointment = await running.post("/reception/v1/appointments", BODIES["appointments"], "advisor")
+    approval = await running.post(f"/reception/v1/visits/{order.id}/repairs/1/link", {}, "advisor")
     parked = await _park(running)
     shared = {"line": "1", "delay": "1", "site": "sh01"}
     taken = await picture_of(running, order.id)
@@ -332,6 +336,7 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
             "date": "2031-05-06",
             "id": appointment["id"],
             "sha256": taken,
+            "link": approval["path"].rpartition("/")[2],
         },
         "workshop": shared | {"work_order_id": order.id, "parked_id": parked["workshop"]},
         "customer-care": {

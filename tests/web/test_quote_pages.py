@@ -5,7 +5,7 @@ from playwright.async_api import Page, expect
 
 from tests.system import Running
 from tests.web.conftest import Open
-from tests.web.test_screens import serious
+from tests.web.test_screens import add_repair, dispatch, serious
 
 pytestmark = pytest.mark.browser
 
@@ -111,3 +111,54 @@ async def test_who_neither_quotes_nor_claims_has_no_such_page(running: Running, 
         answer = await running.get(f"/visits/{received}/quote", role)
         assert answer.status_code == status, role
     assert (await running.get(f"/visits/{received}/quote", "advisor", "sh02")).status_code == 404
+
+
+async def asked(running: Running, received: str) -> str:
+    """A repair that waits for the customer's answer."""
+    await dispatch(running, received)
+    await add_repair(running, received)
+    return f"/reception/v1/visits/{received}/repairs/1"
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_the_desk_calls_and_passes_the_answer_on(
+    look: Open, running: Running, received: str, language: str
+) -> None:
+    """R-60 … R-63: the delay is told, and who in the workshop heard of a refusal is noted."""
+    await asked(running, received)
+    page = await look("/sites/sh01/calls", "advisor", language, TABLET)
+    call = page.locator(".call").filter(has=page.locator(f'a[href="/work-orders/{received}"]'))
+    await expect(call).to_contain_text("¥880.00")
+    assert await serious(page) == []
+    await call.get_by_role("checkbox").check()
+    await call.locator("[formaction]").click()
+    await expect(call.locator(".outcome").first).not_to_be_empty()
+    await call.locator("[name=told_to]").fill("supervisor-sh01")
+    await call.locator("[formaction]").click()
+    await expect(call).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_a_customer_answers_by_a_link(
+    look: Open, running: Running, received: str, language: str
+) -> None:
+    """R-61 … R-66: what, why, how much, how much longer; without an account, once."""
+    repair = await asked(running, received)
+    link = (await running.post(f"{repair}/link", {}, "advisor"))["path"]
+    page = await look(link, "advisor", language, (390, 844))
+    await expect(page.locator("main")).to_contain_text("¥880.00")
+    assert await serious(page) == []
+    await page.get_by_role("checkbox").check()
+    await page.locator(".yes").click()
+    await expect(page.locator(".stands")).to_contain_text("✓")
+    said = await running.client.post(
+        f"/reception/v1/approvals/{link.rpartition('/')[2]}/decline", json={"delay_minutes": 40}
+    )
+    assert (said.status_code, said.json()["detail"]) == (409, "Line 1 was already approved.")
+
+
+async def test_a_link_that_is_not_ours_opens_nothing(running: Running, received: str) -> None:
+    for path in ("/approve/nothing", f"/approve/approve.sh01.{received}.1..ffffffff.0"):
+        assert (await running.client.get(path)).status_code == 404
+    forged = await running.client.post("/reception/v1/approvals/nothing/approve", json={})
+    assert forged.status_code == 404

@@ -115,7 +115,7 @@ function show() {
   place.querySelector("[data-none]").hidden = lines.length > 0;
   for (const [name, of] of Object.entries({ labour, parts, discount: (each) => each.discount_fen, total }))
     place.querySelector(`[data-sum="${name}"]`).textContent = money(sum(of));
-  place.querySelector("[data-minutes]").textContent = sum((each) => each.minutes);
+  place.querySelector("[data-labour-minutes]").textContent = sum((each) => each.minutes);
   place.querySelector("[data-issue]").disabled = lines.length === 0;
 }
 

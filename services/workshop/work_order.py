@@ -115,6 +115,8 @@ def _decide_order(command: Command, order: WorkOrder, rules: Sequence[WorkshopRu
             if order.team == team:
                 return []
             order.must_be("waiting", "in work", to="dispatched")
+            if order.stage == "waiting" and not (order.taken_in and order.revision):
+                raise Rejected("the vehicle has not been handed over to the workshop yet")
             if mode not in in_force(rules, at).dispatch:
                 raise Rejected(_NOT_HERE[mode])
             return [WorkDispatched(**command.model_dump(exclude={"at"}))]

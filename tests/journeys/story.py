@@ -74,6 +74,7 @@ class Visit:
         await self.walk.inspected()
         await self.walk.authorised()
         await self.walk.handed_over()
+        await self.heard("workshop.work_authorised.v1")
         await self.heard("workshop.vehicle_taken_in.v1")
         return self
 

@@ -190,8 +190,11 @@ def test_the_watch_begins_with_the_work() -> None:
 def test_a_site_may_have_one_way_of_giving_work(mode: str, only: str, because: str) -> None:
     """W-20, K-12."""
     command = dispatch.model_copy(update={"mode": mode})
-    by_rules(dispatch=(only,)).given(opened).when(command).then_rejected(because)
-    work_order.given(opened).when(command).then(dispatched.model_copy(update={"mode": mode}))
+    in_waiting_area = (opened, authorised, taken_in)
+    by_rules(dispatch=(only,)).given(*in_waiting_area).when(command).then_rejected(because)
+    work_order.given(*in_waiting_area).when(command).then(
+        dispatched.model_copy(update={"mode": mode}), watched
+    )
 
 
 def test_the_team_takes_the_vehicle_over() -> None:
@@ -225,7 +228,20 @@ def test_nobody_begins_with_tools_that_nobody_checked() -> None:
 
 def test_a_team_is_given_the_work() -> None:
     """W-03, W-06."""
-    work_order.given(opened).when(dispatch).then(dispatched)
+    without_labour = authorised.model_copy(update={"tasks": (), "labour_minutes": 0})
+    work_order.given(opened, without_labour, taken_in).when(dispatch).then(dispatched)
+
+
+@pytest.mark.parametrize("history", [(opened,), (opened, authorised), (opened, taken_in)])
+def test_a_team_is_given_what_was_signed_and_handed_over(history: tuple[Event, ...]) -> None:
+    """W-04, R-65: on whichever of the two is heard last."""
+    work_order.given(*history).when(dispatch).then_rejected(
+        "the vehicle has not been handed over to the workshop yet"
+    )
+
+
+def test_work_that_was_given_before_there_were_hand_overs_may_be_given_to_another_team() -> None:
+    work_order.given(*in_work).when(to_south).then(dispatched.model_copy(update={"team": "south"}))
 
 
 def test_it_is_on_record_when_another_vehicle_stood_before_it() -> None:
@@ -238,12 +254,6 @@ def test_it_is_on_record_when_another_vehicle_stood_before_it() -> None:
 
 def test_the_same_team_is_not_dispatched_twice() -> None:
     work_order.given(*in_work).when(dispatch).then_nothing()
-
-
-def test_another_team_may_take_over() -> None:
-    work_order.given(*in_work).when(to_south).then(
-        WorkDispatched(work_order_id="W1", team="south", mode="to_team", out_of_order=False)
-    )
 
 
 def test_the_repair_is_completed() -> None:

@@ -229,8 +229,8 @@ async def test_a_stale_version_is_told_the_current_one(
     supervisor = somebody("workshop_supervisor")
     path = f"/workshop/v1/work-orders/{order.id}/dispatch"
     answer = await supervisor.send(path, {"team": "C 组"}, headers={"If-Match": '"v1"'})
-    problem = refused(answer, 412, "it is now at version 3")
-    assert (problem["version"], answer.headers["etag"]) == (3, '"v3"')
+    problem = refused(answer, 412, "it is now at version 6")
+    assert (problem["version"], answer.headers["etag"]) == (6, '"v6"')
     assert await supervisor.recorded() == []
 
 

@@ -83,7 +83,7 @@ async def test_a_declined_repair_is_dropped_and_the_answer_is_final(running: Run
 
 
 async def test_the_same_command_again_gets_the_same_answer(running: Running) -> None:
-    visit = await Visit(running).received()
+    visit = await (await Visit(running).received()).handed_over()
     path, body = f"/workshop/v1/work-orders/{visit.id}/dispatch", {"team": "B 组"}
     key = {"Idempotency-Key": f"dispatch-{visit.id}"}
     first = await running.send(path, body, "workshop_supervisor", headers=key)

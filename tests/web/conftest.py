@@ -10,6 +10,8 @@ from urllib.parse import quote
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from access.roles import Role
+from ops.walkthrough import Walkthrough
 from tests.system import Running
 
 CHROMIUM = shutil.which("chromium")
@@ -74,6 +76,24 @@ async def received(running: Running) -> str:
     id = str(answer["id"])
     await until_timeline_shows(running, id, "workshop.work_order_opened.v1")
     return id
+
+
+def walk(running: Running, id: str) -> Walkthrough:
+    async def give(role: Role, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return dict(await running.post(path, body, role))
+
+    return Walkthrough(give, id)
+
+
+async def dispatch(running: Running, id: str, team: str = "A 组") -> None:
+    """Inspected, signed, handed over, and given to a team."""
+    visit = walk(running, id)
+    await visit.inspected()
+    await visit.authorised()
+    await visit.handed_over()
+    await until_timeline_shows(running, id, "workshop.work_authorised.v1")
+    await until_timeline_shows(running, id, "workshop.vehicle_taken_in.v1")
+    await visit.work(Role.WORKSHOP_SUPERVISOR, "dispatch", {"team": team})
 
 
 async def until_timeline_shows(running: Running, work_order: str, event: str) -> None:

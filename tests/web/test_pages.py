@@ -10,6 +10,7 @@ import pytest
 
 from access.guard import SESSION_COOKIE
 from tests.system import Running
+from tests.web.conftest import dispatch
 
 PAGE = {"Accept": "text/html", "Accept-Language": "en"}
 CHINESE = {"Accept": "text/html", "Accept-Language": "zh-CN"}
@@ -186,10 +187,9 @@ async def test_a_screen_is_sent_cards_as_they_stand_on_its_board(
         lines = answer.aiter_lines()
         while await anext(lines) != ": connected":
             pass
-        team = {"team": "<i>A 组</i>"}
-        await running.post(f"/workshop/v1/work-orders/{received}/dispatch", team, "workshop_supervisor")
+        await dispatch(running, received, "<i>A 组</i>")
         card = ""
-        while not ("</li>" in card and received in card):
+        while not ("</li>" in card and received in card and "A 组" in card):
             line = await anext(lines)
             card = "" if line == "event: card" else card + line.removeprefix("data: ")
     assert 'data-column="in_work"' in card

@@ -6,8 +6,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
+from access.roles import Role
 from tests.system import Running
-from tests.web.conftest import Open, until_timeline_shows
+from tests.web.conftest import Open, dispatch, until_timeline_shows, walk
 
 pytestmark = pytest.mark.browser
 
@@ -22,11 +23,6 @@ async def serious(page: Page) -> list[str]:
         for each in results.response["violations"]
         if each["impact"] in ("serious", "critical")
     ]
-
-
-async def dispatch(running: Running, work_order: str) -> None:
-    team = {"team": "A 组"}
-    await running.post(f"/workshop/v1/work-orders/{work_order}/dispatch", team, "workshop_supervisor")
 
 
 async def add_repair(running: Running, work_order: str) -> None:
@@ -142,10 +138,11 @@ async def test_the_customers_answer_is_given_where_it_is_seen(
 
 async def test_a_refusal_is_shown_in_place(look: Open, running: Running, received: str) -> None:
     await dispatch(running, received)
-    order = f"/workshop/v1/work-orders/{received}"
-    await running.post(f"{order}/complete", {}, "technician")
-    await running.post(f"{order}/quality/pass", {}, "inspector")
+    visit = walk(running, received)
+    await visit.work(Role.TECHNICIAN, "complete")
+    await visit.checked()
     await until_timeline_shows(running, received, "reception.vehicle_readied.v1")
+    await visit.settled()
     page = await look(f"/work-orders/{received}", "advisor", "zh-CN")
     mileage = page.get_by_label("交车里程")
     await mileage.fill("1")

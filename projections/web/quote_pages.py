@@ -34,7 +34,7 @@ def quote_pages(views: Views, links: Links) -> APIRouter:
         who: Annotated[Principal, needs(Action.WORK_ORDER_READ)],
         min_position: MinPosition = None,
     ) -> Response:
-        """For who quotes, and for who settles with the maker."""
+        """For who quotes and who settles with the maker; with what was put off at earlier visits (R-67)."""
         if not (who.may(Action.VISIT_QUOTE) or who.may(Action.VISIT_CLAIM)):
             raise Problem(403, f"The role {who.role} does not include {Action.VISIT_QUOTE}.")
         if min_position:
@@ -45,6 +45,7 @@ def quote_pages(views: Views, links: Links) -> APIRouter:
             raise missing()
         file = read.document
         vehicles, minutes = await views.labour_ahead(who, file["site"], id)
+        history = await views.vehicle(who, file["vin"]) if "vin" in file else None
         revisions = [
             entry for entry in timeline.document["entries"] if entry["event"] == "reception.quote_issued.v1"
         ]
@@ -57,6 +58,7 @@ def quote_pages(views: Views, links: Links) -> APIRouter:
             revisions=revisions,
             vehicles=vehicles,
             minutes=minutes,
+            put_off=history.document["recommendations"] if history else [],
         )
 
     @router.get("/sites/{site}/calls")

@@ -1,15 +1,13 @@
 """Quote, signature and hand-over over HTTP; prices that everybody can read."""
 
-import base64
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from typing import Any
 
 import pytest
-from PIL import Image, ImageDraw
 
 from services.reception.rules import SHIPPED_PRICES
 from tests.journeys.story import Visit
+from tests.pictures import drawn
 from tests.system import Running
 
 RECEPTION = "/reception/v1"
@@ -23,16 +21,6 @@ def quote(**changed: Any) -> dict[str, Any]:
         {"operation": "OIL-FILTER", "parts": [{"code": "OIL-5W30", "quantity": "4.5"}]},
     ]
     return {"lines": lines, "payment_method": "wechat", "old_parts": "return"} | changed
-
-
-def drawn() -> str:
-    """A signature as a canvas gives it."""
-    paper = Image.new("RGBA", (600, 200), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(paper)
-    pen.line([(40, 160), (120, 40), (200, 160), (320, 60), (420, 150)], fill="black", width=5)
-    png = BytesIO()
-    paper.save(png, "PNG")
-    return base64.b64encode(png.getvalue()).decode()
 
 
 async def test_from_the_quote_to_the_workshop(running: Running) -> None:
@@ -129,3 +117,16 @@ async def test_prices_that_cannot_be_stored_are_refused(running: Running) -> Non
     body = {"price_list": price_list}
     answer = await running.send(f"{RECEPTION}/price-list", body, "department_manager", PRICES_OF)
     assert answer.status_code == 422
+
+
+async def test_it_is_on_record_who_asked_the_customer_and_how(running: Running) -> None:
+    """K-13: whoever it was, with the channel."""
+    visit = await (await Visit(running).received()).dispatched()
+    await visit.repair_added(line=1)
+    await visit.answered(1, "approve", channel="message")
+    [entry] = [
+        entry
+        for entry in (await visit.timeline())["entries"]
+        if entry["event"] == "reception.repair_approved.v1"
+    ]
+    assert (entry["actor"], entry["role"], entry["data"]["channel"]) == ("advisor-sh01", "advisor", "message")

@@ -175,6 +175,8 @@ async function begin() {
   place.querySelector("[data-version]").textContent = prices.version;
   place.querySelector("[data-search]").addEventListener("input", (event) => catalogue(event.target.value));
   place.querySelector("[data-free]").addEventListener("click", () => (lines.push({ ...line(), labour_fen: 0 }), show()));
+  for (const button of document.querySelectorAll("[data-recommend]"))
+    button.addEventListener("click", () => (lines.push({ ...line(), description: button.dataset.recommend, labour_fen: 0 }), show()));
   catalogue();
   show();
   place.dataset.ready = "";

@@ -30,8 +30,10 @@ from projections.complaint_stream import ComplaintStream
 from projections.feeds import open_feeds
 from projections.live import LiveViews
 from projections.reading import Views
+from projections.web.cashier_pages import cashier_pages
 from projections.web.complaint_pages import complaint_pages
 from projections.web.forms_pages import forms_api, forms_pages
+from projections.web.gate_pages import gate_pages
 from projections.web.pages import pages
 from projections.web.quote_pages import quote_pages
 from projections.web.vehicle_pages import vehicle_pages
@@ -91,8 +93,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(forms_api(views))
     app.include_router(complaint_pages(views, Links(keyring)))
     app.include_router(forms_pages(views, Links(keyring)))
-
     app.include_router(vehicle_pages(views))
     app.include_router(quote_pages(views, Links(keyring)))
+    app.include_router(cashier_pages(views))
+    app.include_router(gate_pages())
     app.include_router(pages(views, stream))
     return app

@@ -71,6 +71,8 @@ VEHICLES = 500
 """At one site, at most."""
 PATIENCE = 5.0
 """Seconds a read waits for a view to reach `min_position`."""
+LONGEST_QUEUE = 200
+"""Settlements that a cashier sees at once."""
 REVEALED = 1_000
 """Entries of a timeline that are looked through for personal values."""
 
@@ -325,6 +327,17 @@ class Views:
             {name: file[name] for name in wanted if name in file} | {"open": is_open(file)}
             for [file] in found
         ]
+
+    async def at_cashier(self, who: Principal) -> Read:
+        """Visits that are signed and not paid, or whose vehicle has not left; the last received first."""
+        async with self.reading(who, VISIT_FILE) as (conn, build):
+            position, at = await moment(conn, build, None)
+            query = SQL("SELECT document FROM {} WHERE at_cashier ORDER BY received_at DESC LIMIT %s").format(
+                Identifier(build.table)
+            )
+            found = await sql.rows(conn, query, (LONGEST_QUEUE,))
+        seeing_people = who.site is not None and await self._sees_people(who, VISIT_FILE.name, who.site)
+        return Read(position, at, {"files": await self._shown([each for [each] in found], seeing_people)})
 
     async def complaint(
         self,

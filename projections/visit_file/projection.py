@@ -104,6 +104,7 @@ from events.workshop import (
 )
 from projections.facts import Fact, values
 from projections.projection import Document, Projection
+from projections.visit_file.cashier import at_cashier
 
 Change: TypeAlias = Callable[[Document, Any, str], Document]
 """The file after an event, or a section of it: (what it was, the event's fields, when it happened)."""
@@ -453,7 +454,7 @@ def is_open(file: Document) -> bool:
 
 VISIT_FILE = Projection(
     name="visit_file",
-    version=1,
+    version=2,
     handles=tuple(_CHANGES),
     key="work_order_id",
     evolve=evolve,
@@ -462,5 +463,6 @@ VISIT_FILE = Projection(
         "vin": ("text", lambda file: file.get("vin")),
         "customer": ("text", lambda file: file.get("customer")),
         "received_at": ("timestamptz", lambda file: file.get("received_at")),
+        "at_cashier": ("boolean", at_cashier),
     },
 )

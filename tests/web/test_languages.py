@@ -17,6 +17,8 @@ from events import customer_care, event_classes, lines, reception, rulebook, wor
 from projections.catalogue import PROJECTIONS
 from projections.complaint_timeline.projection import STATUSES
 from projections.unsealing import TEXTS
+from projections.visit_file.cashier import Stand
+from projections.web.cashier_pages import CHECK
 from projections.web.i18n import (
     HERE,
     LANGUAGES,
@@ -55,6 +57,15 @@ NAMES = {
     "old_parts": get_args(lines.OldParts),
     "verdict": (*get_args(reception.Verdict), "granted", "refused"),
     "copies": ("paper", "link"),
+    "settlement": get_args(Stand),
+    "gate_pass": ("prepared", "released", "expired", "revoked", "used"),
+    "delivery_check": (
+        *CHECK,
+        "test_driven",
+        "old_parts_shown",
+        "spare_wheel_and_tools",
+        "cleanliness_shown",
+    ),
     "appeal": ("filed", "granted", "refused"),
     "text": TEXTS,
     "source": ("reception", "workshop", "customer_care"),

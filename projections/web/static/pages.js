@@ -146,6 +146,8 @@ const AS = {
   time: (text) => `${text}:00${main.dataset.offset}`,
   flag: (text) => text === "true",
   chosen: (_, field) => [...field.selectedOptions].map((option) => option.value),
+  checked: (_, field) => field.checked,
+  json: JSON.parse,
 };
 
 document.addEventListener("submit", (event) => {

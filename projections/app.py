@@ -31,6 +31,7 @@ from projections.feeds import open_feeds
 from projections.live import LiveViews
 from projections.reading import Views
 from projections.web.cashier_pages import cashier_pages
+from projections.web.appointment_pages import appointment_pages
 from projections.web.complaint_pages import complaint_pages
 from projections.web.forms_pages import forms_api, forms_pages
 from projections.web.gate_pages import gate_pages
@@ -91,6 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api(views, stream, complaint_stream, pool))
     app.include_router(health_api(pool))
     app.include_router(forms_api(views))
+    app.include_router(appointment_pages(views))
     app.include_router(complaint_pages(views, Links(keyring)))
     app.include_router(forms_pages(views, Links(keyring)))
     app.include_router(vehicle_pages(views))

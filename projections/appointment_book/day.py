@@ -50,7 +50,7 @@ def _slots(day: Document, appointments: Sequence[Document]) -> Iterator[Document
         slot: Document = {"at": begins, "until": (_time(begins) + lasts).isoformat(), "kind": kind}
         if kind == "slot":
             taken = {
-                each["advisor"]: each["appointment_id"]
+                str(each["advisor"]): each["appointment_id"]
                 for each in appointments
                 if each["slot_at"] == begins and each["state"] in HOLDS
             }

@@ -52,6 +52,7 @@ async def moment(as_of: Annotated[str, Query(max_length=40)] = "") -> AsOf | Non
 Moment = Annotated[AsOf | None, Depends(moment)]
 Before = Annotated[int | None, Query(ge=1, le=2**62)]
 MinPosition = Annotated[str | None, Query(max_length=60)]
+Reference = Annotated[str | None, Query(pattern="^[0-9a-f]{20}$")]
 BoardReader = Annotated[Principal, needs(Action.BOARD_READ)]
 WorkOrderReader = Annotated[Principal, needs(Action.WORK_ORDER_READ)]
 ComplaintReader = Annotated[Principal, needs(Action.COMPLAINT_READ)]
@@ -176,8 +177,20 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
         )
 
     @router.get("/visits/new")
-    async def new_visit(request: Request, who: Annotated[Principal, needs(Action.VISIT_RECEIVE)]) -> Response:
-        return page(request, "visit_new.html", who)
+    async def new_visit(
+        request: Request,
+        who: Annotated[Principal, needs(Action.VISIT_RECEIVE)],
+        appointment_id: Reference = None,
+        appointment_book: Annotated[str | None, Query(max_length=60)] = None,
+        arrival_id: Reference = None,
+    ) -> Response:
+        """Of who was called in, it is known already which appointment and which arrival it is."""
+        known = {
+            "appointment_id": appointment_id,
+            "appointment_book": appointment_book,
+            "arrival_id": arrival_id,
+        }
+        return page(request, "visit_new.html", who, known={k: v for k, v in known.items() if v})
 
     @router.get("/status")
     async def how_it_stands(

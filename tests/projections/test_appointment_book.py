@@ -80,7 +80,7 @@ def test_each_slot_says_how_it_stands() -> None:
         ("buffer", "buffer"),
         ("slot", "free"),
     ]
-    assert shown["slots"][1]["taken"] == {1: "A1", 2: "A2"}
+    assert shown["slots"][1]["taken"] == {"1": "A1", "2": "A2"}
     assert shown["slots"][2]["arrival_id"] == "N1"
 
 

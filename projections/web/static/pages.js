@@ -144,6 +144,7 @@ const AS = {
   fen: (yuan) => Math.round(Number(yuan) * 100),
   lines: (text) => text.split("\n").map((line) => line.trim()).filter(Boolean),
   time: (text) => `${text}:00${main.dataset.offset}`,
+  parts: (text) => AS.lines(text).map((line) => line.split(/\s*[×x*]\s*|\s+/)).map(([code, n]) => ({ code, quantity: Number(n ?? 1) })),
   flag: (text) => text === "true",
   chosen: (_, field) => [...field.selectedOptions].map((option) => option.value),
   checked: (_, field) => field.checked,

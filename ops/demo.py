@@ -8,6 +8,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -17,13 +18,17 @@ from rich.console import Console
 from access.issuer import Issuer
 from access.roles import Role
 from eventlog.supervise import supervise
+from ops.demo_visit import VisitDriver
 from ops.up import SITES, TWELVE_HOURS
+from ops.walkthrough import Walkthrough
+from projections.work_order_board.cards import SITE_ZONE
 
 log = structlog.get_logger()
 
 SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 GIVEN = "伟芳娜敏静强磊洋艳勇军杰娟涛明超秀霞平刚桂英"
 PLATES = {"sh01": "沪A", "sh02": "沪B", "hz01": "浙A"}
+MODELS = ("迈腾 Magotan", "帕萨特 Passat", "凯美瑞 Camry", "雅阁 Accord", "Model Y")
 MAKERS = ("LSVAA", "LFV2A", "LGBH5", "LVHRM", "LBV8V", "LE4HG")
 SYMPTOMS = (
     "40,000 km service",
@@ -35,14 +40,6 @@ SYMPTOMS = (
     "更换电瓶 battery weak",
     "底盘异响 noise from underneath",
 )
-REPAIRS = (
-    ("前刹车片 front brake pads", 88_000, 40),
-    ("空调滤芯 cabin filter", 18_000, 10),
-    ("火花塞 spark plugs", 52_000, 30),
-    ("变速箱油 gearbox fluid", 126_000, 60),
-    ("左前轮轴承 front left wheel bearing", 148_000, 90),
-)
-TEAMS = ("A 组", "B 组", "C 组", "钣喷组")
 NARRATIVES = (
     "等了两个小时还没有人告诉我进度。",
     "The noise is still there after the repair.",
@@ -58,14 +55,20 @@ PLANS = (
     "重新打印结算单并逐项解释 explain the bill line by line",
 )
 RESULTS = ("客户满意 the customer is content", "已复检，异响消除 checked again, the noise is gone")
-OPEN_AT_ONCE = 9
+OPEN_AT_ONCE = 11
 """Vehicles in one shop: more would not fit on a screen."""
+AT_WORK = ("in_work", "waiting_for_customer", "waiting_for_parts", "in_check", "ready")
+"""Columns in which a vehicle stands that was received."""
 
 
 class Shop:
     """One site and the people who work in it."""
 
-    def __init__(self, site: str, address: str, issuer: Issuer, client: httpx2.AsyncClient) -> None:
+    def __init__(
+        self, site: str, address: str, issuer: Issuer, client: httpx2.AsyncClient, pace: float = 1.0
+    ) -> None:
+        """`pace` is by how much everybody takes their time."""
+        self._pace = pace
         self._site = site
         self._address = address
         self._client = client
@@ -75,15 +78,16 @@ class Shop:
 
     async def open(self) -> None:
         """Work until cancelled: the cars that stand here, some that came this morning, then one by one."""
-        there = [card["work_order_id"] for card in await self._open_cards()]
+        await self._open_around_the_clock()
+        there = [card["work_order_id"] for card in await self._cards("waiting", *AT_WORK)]
         visits = [asyncio.create_task(self._visit(self._finish(id))) for id in there]
         early = range(OPEN_AT_ONCE - 2 - len(there))
-        visits += [asyncio.create_task(self._visit(self._receive_and_finish(early=True))) for _ in early]
+        visits += [asyncio.create_task(self._visit(self.serve(early=True))) for _ in early]
         try:
             while True:
                 visits = [visit for visit in visits if not visit.done()]
                 if len(visits) < OPEN_AT_ONCE:
-                    visits.append(asyncio.create_task(self._visit(self._receive_and_finish(early=False))))
+                    visits.append(asyncio.create_task(self._visit(self.serve())))
                 await self._later(4, 9)
         finally:
             for visit in visits:
@@ -97,78 +101,115 @@ class Shop:
         except httpx2.HTTPError as why:
             log.info("demo.visit", site=self._site, why=str(why))  # the system is just stopping
 
-    async def _receive_and_finish(self, early: bool) -> None:
+    async def _open_around_the_clock(self) -> None:
+        """The site's own rules, so that there is something to see at any hour: published like any others."""
+        path = "/reception/v1/rules"
+        versions = (await self._get(path, Role.DEPARTMENT_MANAGER))["rules"]
+        if len(versions) > 1:
+            return
+        whole_day = [[{"opens": "00:00:00", "closes": "00:00:00"}]] * 7
+        from_now_on = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+        opening = {**versions[0]["opening"], "version": 2, "week": whole_day, "days": {}}
+        changed = {"version": 2, "effective": from_now_on, "lead_time_hours": 0, "bays": 12, "peak": []}
+        await self._command(
+            Role.DEPARTMENT_MANAGER, path, {"rules": {**versions[0], **changed, "opening": opening}}
+        )
+
+    async def serve(self, *, early: bool = False) -> None:
+        """A customer books or just comes, is served, and perhaps complains."""
         r = self._random
+        customer = {
+            "customer_name": r.choice(SURNAMES) + "".join(r.sample(GIVEN, 2)),
+            "phone": f"138{r.randint(10**7, 10**8 - 1)}",
+            "plate": PLATES[self._site] + "".join(r.choices("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789", k=5)),
+        }
+        booked = {} if early or r.random() < 0.5 else await self._book(customer)
+        if booked:
+            await self._later(15, 60)
+        arrived = {} if early else await self._arrive(booked.get("appointment_id"), customer["plate"])
         now = datetime.now(UTC)
-        began = now - timedelta(minutes=r.randint(15, 150)) if early else now
-        name = r.choice(SURNAMES) + "".join(r.sample(GIVEN, 2))
-        phone = f"138{r.randint(10**7, 10**8 - 1)}"
+        began = now - timedelta(minutes=r.randint(15, 150))
         received = await self._command(
             Role.ADVISOR,
             "/reception/v1/visits",
             {
+                **customer,
+                **booked,
+                **arrived,
                 "vin": vin(r),
-                "plate": PLATES[self._site] + "".join(r.choices("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789", k=5)),
-                "customer_name": name,
-                "phone": phone,
+                "model": r.choice(MODELS),
                 "mileage_km": r.randint(3_000, 180_000),
                 "symptoms": r.sample(SYMPTOMS, r.randint(1, 2)),
+                "first_service": r.random() < 0.1,
                 "promised_at": (now + timedelta(minutes=r.choice((12, 25, 45, 90, 150)))).isoformat(),
                 **({"occurred_at": began.isoformat()} if early else {}),
             },
         )
-        await self._finish(received["id"])
+        await self._finish(received["id"], ahead=r.randint(0, 25) if early else 0)
         if r.random() < 0.25:
-            await self._complain(name, phone, received["id"])
+            await self._complain(customer["customer_name"], customer["phone"], received["id"])
 
-    async def _finish(self, id: str) -> None:
-        """Do what the card waits for, until the car is gone."""
-        while True:
-            await self._later(5, 18)
-            card = await self._card(id)
-            if card is None:  # not on the board yet
-                continue
-            if card["column"] == "delivered":
-                return
+    async def _book(self, customer: dict[str, str]) -> dict[str, Any]:
+        """One of the next slots of today that is still free; nothing if there is none."""
+        r = self._random
+        for _ in range(5):
+            slot_at = datetime.now(SITE_ZONE) + timedelta(minutes=r.randint(5, 150))
+            slot_at = slot_at.replace(minute=slot_at.minute // 15 * 15, second=0, microsecond=0)
+            booking = {
+                **customer,
+                "slot_at": slot_at.isoformat(),
+                "kind": r.choice(("passive", "proactive")),
+                "need": r.choice(SYMPTOMS),
+                "service": r.choice(("simple", "problem")),
+                "operations": [r.choice(("OIL-FILTER", "BRAKES", "AC-DIAG"))],
+                "agreed": True,
+                "member": r.random() < 0.3,
+                "welcome": r.choice(("full", "surname", "surname", "plate")),
+            }
             try:
-                await self._next_step(id, card)
+                made = await self._command(Role.ADVISOR, "/reception/v1/appointments", booking)
+            except LookupError:
+                continue  # taken, kept free, or past
+            return {"appointment_id": made["id"], "appointment_book": f"{self._site}.{slot_at:%Y-%m-%d}"}
+        return {}
+
+    async def _arrive(self, appointment_id: str | None, plate: str) -> dict[str, Any]:
+        """To the desk, and in when it is their turn."""
+        r, day = self._random, f"/reception/v1/days/{datetime.now(SITE_ZONE):%Y-%m-%d}/arrivals"
+        known = {"appointment_id": appointment_id} if appointment_id else {"plate": plate}
+        try:
+            arrived = await self._command(
+                Role.ASSISTANT, day, {**known, "service": r.choice(("simple", "problem"))}
+            )
+        except LookupError:
+            return {}  # the appointment is of another day
+        for _ in range(12):
+            await self._later(3, 10)
+            try:
+                await self._command(Role.ASSISTANT, f"{day}/{arrived['id']}/call-in", {})
+            except LookupError:
+                continue  # somebody else is first
+            break
+        return {"arrival_id": arrived["id"]}
+
+    async def _finish(self, id: str, ahead: int = 0) -> None:
+        """Do what is next for the vehicle, until it is through the gate; so many steps were done before."""
+        give = self._command
+        driver = VisitDriver(Walkthrough(give, id), self._site, self._random, partial(self._token_of, id))
+        while True:
+            await self._later(*((0.2, 0.6) if ahead > 0 else (2, 8)))
+            try:
+                file = await self._get(f"/v1/work-orders/{id}/file", Role.ADVISOR)
+                card = await self._get(f"/v1/work-orders/{id}", Role.ADVISOR)
+                if file.get("gate_pass", {}).get("state") == "used":
+                    return
+                ahead -= await driver.next_step(file, card["stage"])
             except LookupError as why:
                 log.info("demo.not_yet", site=self._site, why=str(why))
 
-    async def _next_step(self, id: str, card: dict[str, Any]) -> None:
-        r = self._random
-        order, visit = f"/workshop/v1/work-orders/{id}", f"/reception/v1/visits/{id}"
-        asked = [line for line in card["lines"] if line["state"] == "asked"]
-        match card["column"], card["stage"]:
-            case "waiting", _:
-                await self._command(Role.WORKSHOP_SUPERVISOR, f"{order}/dispatch", {"team": r.choice(TEAMS)})
-            case "waiting_for_customer", _ if asked:
-                await self._answer(visit, asked[0])
-            case "in_work", _ if len(card["lines"]) < 2 and r.random() < 0.3:
-                description, price, delay = r.choice(REPAIRS)
-                repair = {"description": description, "price_fen": price, "delay_minutes": delay}
-                await self._command(Role.TECHNICIAN, f"{order}/repairs", repair)
-            case "in_work", _:
-                await self._command(Role.TECHNICIAN, f"{order}/complete", {})
-            case _, "check_failed":
-                await self._command(Role.WORKSHOP_SUPERVISOR, f"{order}/rework", {})
-            case "in_check", _ if r.random() < 0.2:
-                cause = {"cause": "试车仍有异响 still noisy"}
-                await self._command(Role.INSPECTOR, f"{order}/quality/fail", cause)
-            case "in_check", _:
-                await self._command(Role.INSPECTOR, f"{order}/quality/pass", {})
-            case "ready", _:
-                await self._command(Role.ADVISOR, f"{visit}/deliver", {})
-
-    async def _answer(self, visit: str, asked: dict[str, Any]) -> None:
-        r = self._random
-        repair = f"{visit}/repairs/{asked['line']}"
-        told = {"channel": "phone", "hash": asked.get("hash"), "delay_minutes": asked["delay_minutes"]}
-        if r.random() < 0.75:
-            await self._command(Role.ADVISOR, f"{repair}/approve", told)
-        else:
-            refusal = {"reason": r.choice(("too_expensive", "later")), "told_to": "supervisor"}
-            await self._command(Role.ADVISOR, f"{repair}/decline", told | refusal)
+    async def _token_of(self, id: str) -> str | None:
+        token: str | None = (await self._get(f"/reception/v1/visits/{id}/gate-pass", Role.CASHIER))["token"]
+        return token
 
     async def _complain(self, name: str, phone: str, visit_id: str) -> None:
         r = self._random
@@ -213,19 +254,21 @@ class Shop:
             await self._later(8, 30)
             await self._command(role, f"{complaint}/{step}", body)
 
-    async def _open_cards(self) -> list[dict[str, Any]]:
-        address = f"{self._address}/v1/sites/{self._site}/board"
-        while True:
-            board = await self._client.get(address, headers=self._as(Role.ADVISOR))
-            if board.status_code != 503:
-                break
-            await asyncio.sleep(0.5)  # the view of a new installation is being built
-        board.raise_for_status()
-        return [card for card in board.json()["cards"] if card["column"] != "delivered"]
+    async def _cards(self, *columns: str) -> list[dict[str, Any]]:
+        board = await self._get(f"/v1/sites/{self._site}/board", Role.ADVISOR)
+        return [card for card in board["cards"] if card["column"] in columns]
 
-    async def _card(self, id: str) -> dict[str, Any] | None:
-        found = await self._client.get(f"{self._address}/v1/work-orders/{id}", headers=self._as(Role.ADVISOR))
-        return found.json() if found.status_code == 200 else None
+    async def _get(self, path: str, role: Role) -> dict[str, Any]:
+        """What is read; LookupError when it is not there. A view that is being built is waited for."""
+        while True:
+            answer = await self._client.get(self._address + path, headers=self._as(role))
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(0.5)
+        if answer.status_code >= 400:
+            raise LookupError(f"{path}: {answer.status_code}")
+        found: dict[str, Any] = answer.json()
+        return found
 
     async def _command(self, role: Role, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to a command; LookupError when it is refused. A server that is away is waited for."""
@@ -241,7 +284,7 @@ class Shop:
             return result
 
     async def _later(self, least: float, most: float) -> None:
-        await asyncio.sleep(self._random.uniform(least, most))
+        await asyncio.sleep(self._pace * self._random.uniform(least, most))
 
     def _as(self, role: Role) -> dict[str, str]:
         token, until = self._tokens.get(role, ("", datetime.min.replace(tzinfo=UTC)))

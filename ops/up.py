@@ -24,9 +24,12 @@ from ops.serving import APPS, create_apps, serve
 SITES = ("sh01", "sh02", "hz01")
 DEMO_ROLES = {
     Role.ADVISOR: SITES[:1],
+    Role.ASSISTANT: SITES[:1],
     Role.WORKSHOP_SUPERVISOR: SITES[:1],
     Role.TECHNICIAN: SITES[:1],
     Role.INSPECTOR: SITES[:1],
+    Role.PARTS_CLERK: SITES[:1],
+    Role.CLAIMS_CLERK: SITES[:1],
     Role.CASHIER: SITES[:1],
     Role.CARE_AGENT: SITES[:1],
     Role.CARE_MANAGER: SITES[:1],

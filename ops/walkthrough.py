@@ -79,3 +79,7 @@ class Walkthrough:
         await self.visit(Role.ADVISOR, "settlement/signature", {"hash": bill["hash"], "signature": SIGNATURE})
         await self.visit(Role.CASHIER, "payments", {"amount_fen": owed_fen, "method": "wechat"})
         await self.visit(Role.CASHIER, "gate-pass/release")
+
+    async def at_the_gate(self, token: str) -> None:
+        """What the gate pass says is scanned, and the vehicle is gone (R-81)."""
+        await self._give(Role.ASSISTANT, "/reception/v1/gate-passes/use", {"token": token})

@@ -59,6 +59,23 @@ def _head(file: Document, form: str, at: str) -> Document:
     }
 
 
+def card(file: Document) -> Document:
+    """维修管理卡 (R-13): who comes, with which vehicle and what for, as it is posted in the day's column."""
+    appointment = file.get("appointment", {})
+    at = file.get("received_at") or appointment.get("slot_at")
+    if at is None:
+        raise NotYet("No time was agreed for this visit yet.")
+    need = [appointment["need"]] if "need" in appointment else []
+    said = [each["description"] for each in file.get("symptoms", [])]
+    return _head(file, "card", at) | {
+        "appointment": appointment.get("number"),
+        "slot": local(appointment.get("slot_at")),
+        "promised": local(file.get("promised_at")),
+        "member": file.get("member"),
+        "requests": [*need, *(each for each in said if each not in need)],
+    }
+
+
 def reception(file: Document) -> Document:
     """接车登记表 (R-34): how the vehicle came, and what the customer said and signed."""
     if "received_at" not in file:
@@ -308,6 +325,7 @@ CUSTOMER = ("customer_name", "phone", "plate")
 FORMS = {
     form.name: form
     for form in (
+        Form("card", card, ("customer_name", "plate")),
         Form("reception", reception, CUSTOMER),
         Form("work-order", work_order, CUSTOMER),
         Form("dispatch", dispatch, ("plate",)),

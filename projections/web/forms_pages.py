@@ -1,9 +1,11 @@
 """Printed forms: those of a work order for the people who work on it, and the customer's own copies."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from access.guard import needs, public
@@ -24,7 +26,13 @@ COPIES = ("reception", "work-order")
 Reader = Annotated[Principal, needs(Action.WORK_ORDER_READ)]
 
 
-def forms_api(views: Views) -> APIRouter:
+class CopiesLink(BaseModel):
+    path: str
+    """Of the customer's page."""
+    until: datetime
+
+
+def forms_api(views: Views, links: Links) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["work orders"])
     desk = FormsDesk(views)
 
@@ -54,6 +62,15 @@ def forms_api(views: Views) -> APIRouter:
         if min_position:
             await views.wait_for(VISIT_FILE, min_position)
         return pdf(await desk.pdf(who, id, form, as_of), form, id)
+
+    @router.post("/work-orders/{id}/copies/link", response_model=CopiesLink)
+    async def link_to_copies(id: str, who: Annotated[Principal, needs(Action.VISIT_QUOTE)]) -> Any:
+        """A link under which the customer reads their copies; nothing is recorded (R-51)."""
+        read = await views.visit_file(who, id)
+        if read is None:
+            raise missing()
+        secret, until = links.make("copy", f"{read.document['site']}.{id}", datetime.now(UTC))
+        return {"path": f"/copy/{secret}", "until": until}
 
     return router
 

@@ -190,6 +190,7 @@ NEEDS: dict[str, dict[str, Action | None]] = {
         "GET /v1/work-orders/{id}/forms/{form}.pdf": Action.WORK_ORDER_READ,
         "GET /v1/work-orders/{id}/timeline": Action.WORK_ORDER_READ,
         "POST /v1/complaints/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
+        "POST /v1/work-orders/{id}/copies/link": Action.VISIT_QUOTE,
         "POST /v1/work-orders/{id}/reveal": Action.PERSONAL_DATA_REVEAL,
     },
 }

@@ -135,6 +135,16 @@ async def test_another_sites_forms_look_like_missing_ones(running: Running, rece
         assert (answer.status_code, answer.json()["detail"]) == (404, GONE)
 
 
+async def test_staff_give_the_customer_the_link_to_their_copies(
+    running: Running, visitor: httpx2.AsyncClient, received: str
+) -> None:
+    """R-51."""
+    given = await running.send(f"/v1/work-orders/{received}/copies/link", {}, "advisor")
+    assert given.status_code == 200
+    assert datetime.fromisoformat(given.json()["until"]) > datetime.now(UTC)
+    assert (await visitor.get(given.json()["path"], headers=ENGLISH)).status_code == 200
+
+
 async def link(running: Running, id: str, site: str = "sh01") -> str:
     made, _ = links(running).make("copy", f"{site}.{id}", datetime.now(UTC))
     return f"/copy/{made}"
@@ -199,5 +209,9 @@ async def test_the_page_of_forms_is_reached_from_the_work_order(
     assert await page.locator(".forms > li").count() == len(FORMS) - 1
     assert await serious(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await page.get_by_role(
+        "button", name={"en": "Open the customer's page", "zh-CN": "打开客户页面"}[language]
+    ).click()
+    await page.wait_for_url(re.compile("/copy/"))
     copies = await look(await link(running, received), "advisor", language, size)
     assert await serious(copies) == []

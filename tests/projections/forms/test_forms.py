@@ -18,6 +18,7 @@ from tests.projections.printed_visit import file
 PDFTOTEXT = shutil.which("pdftotext") or ""
 PEOPLE = {"customer_name": "王小明", "phone": "13812345678", "plate": "沪A·12345"}
 TEXTS: dict[str, tuple[str, ...]] = {
+    "card": ("维修管理卡", "Repair-management card", "朗逸", "低速刹车时前轮有尖叫声", "2026-03-02 08:01"),
     "reception": (
         *("接车登记表", "Reception form", "低速刹车时前轮有尖叫声", "左侧老化", "划痕", "手机、太阳镜"),
         *("60,120 km", "5 / 8", "2026-03-02 08:08"),
@@ -37,6 +38,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "gate-pass": ("出门证", "Gate pass", "GP-1", "已放行", "2026-03-03 09:00"),
 }
 READY_AT = {
+    "card": 1,
     "reception": 1,
     "work-order": 10,
     "dispatch": 16,
@@ -67,7 +69,7 @@ def squeezed(text: str) -> str:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_says_in_both_languages_what_happened(name: str) -> None:
-    """R-34, R-50, R-52, R-64, W-09, R-76 … R-79, R-81."""
+    """R-13, R-34, R-50, R-52, R-64, W-09, R-76 … R-79, R-81."""
     said = squeezed(words(made(name)))
     assert [text for text in TEXTS[name] if squeezed(text) not in said] == []
 

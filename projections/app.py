@@ -91,9 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     install(app)
     app.include_router(api(views, stream, complaint_stream, pool))
     app.include_router(health_api(pool))
-    app.include_router(forms_api(views))
     app.include_router(appointment_pages(views))
-
     app.include_router(forms_api(views, Links(keyring)))
     app.include_router(complaint_pages(views, Links(keyring)))
     app.include_router(forms_pages(views, Links(keyring)))

@@ -60,6 +60,14 @@ OPEN_AT_ONCE = 11
 AT_WORK = ("in_work", "waiting_for_customer", "waiting_for_parts", "in_check", "ready")
 """Columns in which a vehicle stands that was received."""
 
+TAKES = {
+    "in_work": (10, 30),
+    "waiting_for_customer": (12, 30),
+    "waiting_for_parts": (15, 40),
+    "in_check": (8, 20),
+}
+"""Seconds from step to step in a column, where not 2 to 6."""
+
 
 class Shop:
     """One site and the people who work in it."""
@@ -196,13 +204,15 @@ class Shop:
         """Do what is next for the vehicle, until it is through the gate; so many steps were done before."""
         give = self._command
         driver = VisitDriver(Walkthrough(give, id), self._site, self._random, partial(self._token_of, id))
+        column = "waiting"
         while True:
-            await self._later(*((0.2, 0.6) if ahead > 0 else (2, 8)))
+            await self._later(*((0.2, 0.6) if ahead > 0 else TAKES.get(column, (2, 6))))
             try:
                 file = await self._get(f"/v1/work-orders/{id}/file", Role.ADVISOR)
                 card = await self._get(f"/v1/work-orders/{id}", Role.ADVISOR)
                 if file.get("gate_pass", {}).get("state") == "used":
                     return
+                column = card["column"]
                 ahead -= await driver.next_step(file, card["stage"])
             except LookupError as why:
                 log.info("demo.not_yet", site=self._site, why=str(why))

@@ -38,6 +38,7 @@ def policies(care: EventStore, keyring: Keyring) -> Policies:
             at=cause.occurred_at,
             visit_id=first.visit_id,
             work_order_id=first.work_order_id,
+            vin=first.vin,
             channel="follow_up_call",
             subject=objected.subject,
             severity=severities[-1],

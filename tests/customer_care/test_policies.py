@@ -25,6 +25,7 @@ from tests.recording import recorded
 
 OBJECTS = "whenever_customer_objects_raise_again"
 FORGET = "whenever_subject_erased_destroy_key"
+VIN = "LSVAA4187E2184321"
 
 
 async def test_a_forgotten_persons_key_is_destroyed(fresh_database: Callable[[str], Awaitable[str]]) -> None:
@@ -58,7 +59,7 @@ async def test_a_person_nobody_knows_is_an_error(fresh_database: Callable[[str],
 
 async def test_who_objects_gets_a_new_form_linked_to_the_old_one(care: EventStore) -> None:
     """C-27. Delivered twice, raised once; whoever accepts gets none."""
-    await raise_complaint(care, severity="grievance", further_severities=("major",), at=T0)
+    await raise_complaint(care, severity="grievance", further_severities=("major",), vin=VIN, at=T0)
     await tell(care, contact(1))
     await tell(care, resolve("apology", 2))
     await tell(care, call_back("objecting", 3))
@@ -77,6 +78,7 @@ async def test_who_objects_gets_a_new_form_linked_to_the_old_one(care: EventStor
     [raised, *deadlines] = await care.stream(again)
     assert isinstance(raised.event, ComplaintRaised)
     assert (raised.event.follows, raised.event.channel) == ("C1", "follow_up_call")
+    assert (raised.event.visit_id, raised.event.vin) == ("V1", VIN)
     assert {raised.event.severity, *(raised.event.further_severities or ())} == {"grievance", "major"}
     assert raised.metadata.correlation_id == raised.event.complaint_id
     assert raised.metadata.causation_id == cause.id

@@ -30,8 +30,8 @@ from projections.complaint_stream import ComplaintStream
 from projections.feeds import open_feeds
 from projections.live import LiveViews
 from projections.reading import Views
-from projections.web.cashier_pages import cashier_pages
 from projections.web.appointment_pages import appointment_pages
+from projections.web.cashier_pages import cashier_pages
 from projections.web.complaint_pages import complaint_pages
 from projections.web.forms_pages import forms_api, forms_pages
 from projections.web.gate_pages import gate_pages

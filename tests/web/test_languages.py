@@ -38,6 +38,8 @@ NAMES = {
     "role": tuple(Role),
     "column": (*COLUMNS, "gone"),
     "priority": get_args(workshop.Priority),
+    "yes": ("yes", "no"),
+    "drive": ("in_order", "not_in_order"),
     "cause": get_args(workshop.DelayCause),
     "channel": (
         *get_args(rulebook.Channel),

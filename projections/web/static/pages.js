@@ -146,6 +146,7 @@ const AS = {
   time: (text) => `${text}:00${main.dataset.offset}`,
   parts: (text) => AS.lines(text).map((line) => line.split(/\s*[×x*]\s*|\s+/)).map(([code, n]) => ({ code, quantity: Number(n ?? 1) })),
   flag: (text) => text === "true",
+  picked: (_, field) => [...field.selectedOptions].map((option) => JSON.parse(option.value)),
   chosen: (_, field) => [...field.selectedOptions].map((option) => option.value),
   checked: (_, field) => field.checked,
   json: JSON.parse,

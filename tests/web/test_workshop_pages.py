@@ -1,0 +1,94 @@
+"""The pages of the workshop: each for its role, each with what is to be done (W-02 … W-19)."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from playwright.async_api import expect
+
+from access.roles import MAY, Action, Role
+from tests.journeys.story import Visit
+from tests.system import Running
+from tests.web.conftest import Open
+from tests.web.test_pages import as_
+from tests.web.test_screens import serious
+
+PAGES = {
+    "dispatch": Action.WORK_ORDER_DISPATCH,
+    "team": Action.WORK_ORDER_WORK,
+    "parts": Action.PARTS_PICK,
+    "checks": Action.WORK_ORDER_INSPECT,
+}
+
+
+@pytest.fixture
+async def visitor(running: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=running.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_each_page_is_reachable_by_its_role_and_nobody_else(
+    visitor: httpx2.AsyncClient, running: Running, received: str, role: Role
+) -> None:
+    for name, action in PAGES.items():
+        answer = await visitor.get(f"/sites/sh01/{name}", headers=as_(running, role))
+        assert answer.status_code == (200 if action in MAY[role] else 403), name
+        linked = await visitor.get("/responsible", headers=as_(running, role))
+        if linked.status_code == 200:
+            assert (f'href="/sites/sh01/{name}"' in linked.text) == (action in MAY[role]), name
+
+
+async def test_another_site_is_not_there(visitor: httpx2.AsyncClient, running: Running) -> None:
+    for name, role in (("dispatch", "workshop_supervisor"), ("team", "technician"), ("checks", "inspector")):
+        answer = await visitor.get(f"/sites/sh01/{name}", headers=as_(running, role, "gz01"))
+        assert answer.status_code == 404
+
+
+@pytest.mark.browser
+async def test_a_vehicle_goes_through_the_workshop_on_its_pages(look: Open, running: Running) -> None:
+    """W-05 … W-18: each of them does their part on the page that is theirs."""
+    parts = [{"code": "P-1", "name": "刹车片", "origin": "original", "quantity": "1", "unit_fen": 100}]
+    lines = [{"description": "前刹车片", "labour_minutes": 30, "labour_fen": 9_000, "parts": parts}]
+    visit = await Visit(running).received()
+    await visit.walk.inspected()
+    await visit.walk.authorised(lines)
+    await visit.walk.handed_over()
+    await visit.heard("workshop.vehicle_taken_in.v1")
+
+    page = await look("/sites/sh01/dispatch", "workshop_supervisor")
+    order = page.locator("li", has=page.locator(f'a[href="/work-orders/{visit.id}"]')).first
+    await expect(order).to_contain_text("前刹车片")
+    await order.get_by_label("Priority").select_option("urgent")
+    await order.get_by_role("button", name="Set").click()
+    await expect(order.locator(".price")).to_have_text("Urgent")
+    await order.get_by_label("Team").fill("机电九组")
+    await order.get_by_role("button", name="Give to this team").click()
+    await expect(page.locator("[data-part=teams]")).to_contain_text("机电九组")
+    assert await serious(page) == []
+
+    page = await look("/sites/sh01/parts", "parts_clerk", "zh-CN")
+    order = page.locator("li", has=page.locator(f'a[href="/work-orders/{visit.id}"]')).first
+    await order.get_by_label("签字领料的技师").fill("technician-sh01")
+    await order.get_by_role("button", name="发料").click()
+    await expect(order).to_have_count(0)
+    assert await serious(page) == []
+
+    page = await look("/sites/sh01/team", "technician")
+    await page.get_by_role("link", name="机电九组").click()
+    order = page.locator(f"#order-{visit.id}")
+    await order.get_by_role("button", name="Take the vehicle over").click()
+    await order.get_by_role("button", name="Begin").click()
+    await order.get_by_role("button", name="Line is done").click()
+    await expect(order).to_contain_text("✓ done")
+    assert await serious(page) == []
+    await order.get_by_role("button", name="All repairs are done").click()
+    await expect(order).to_have_count(0)
+
+    page = await look("/sites/sh01/checks", "inspector")
+    order = page.locator("section", has=page.locator(f'a[href="/work-orders/{visit.id}"]'))
+    await order.get_by_role("button", name="Record the test drive").click()
+    await expect(order).to_contain_text("Driven: no complaint")
+    assert await serious(page) == []
+    await order.get_by_role("button", name="Quality check passed").click()
+    await expect(order).to_have_count(0)

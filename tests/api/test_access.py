@@ -325,9 +325,9 @@ async def things(running: Running, order: Visit) -> AsyncIterator[dict[str, dict
     read = await running.get(path, "care_agent", min_position=complaint["position"])
     link = await running.post("/customer-care/v1/links", BODIES["links"], "advisor")
     appointment = await running.post("/reception/v1/appointments", BODIES["appointments"], "advisor")
-    approval = await running.post(f"/reception/v1/visits/{order.id}/repairs/1/link", {}, "advisor")
+    approval = await running.post(f"/reception/v1/visits/{order.id}/repairs/2/link", {}, "advisor")
     parked = await _park(running)
-    shared = {"line": "1", "delay": "1", "site": "sh01"}
+    shared = {"line": "2", "delay": "1", "site": "sh01"}
     taken = await picture_of(running, order.id)
     yield {
         "reception": shared

@@ -122,8 +122,8 @@ async def test_prices_that_cannot_be_stored_are_refused(running: Running) -> Non
 async def test_it_is_on_record_who_asked_the_customer_and_how(running: Running) -> None:
     """K-13: whoever it was, with the channel."""
     visit = await (await Visit(running).received()).dispatched()
-    await visit.repair_added(line=1)
-    await visit.answered(1, "approve", channel="message")
+    await visit.repair_added(line=2)
+    await visit.answered(2, "approve", channel="message")
     [entry] = [
         entry
         for entry in (await visit.timeline())["entries"]

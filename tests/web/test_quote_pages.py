@@ -4,8 +4,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.system import Running
-from tests.web.conftest import Open
-from tests.web.test_screens import add_repair, dispatch, serious
+from tests.web.conftest import Open, dispatch
+from tests.web.test_screens import add_repair, serious
 
 pytestmark = pytest.mark.browser
 
@@ -117,7 +117,7 @@ async def asked(running: Running, received: str) -> str:
     """A repair that waits for the customer's answer."""
     await dispatch(running, received)
     await add_repair(running, received)
-    return f"/reception/v1/visits/{received}/repairs/1"
+    return f"/reception/v1/visits/{received}/repairs/2"
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
@@ -154,7 +154,7 @@ async def test_a_customer_answers_by_a_link(
     said = await running.client.post(
         f"/reception/v1/approvals/{link.rpartition('/')[2]}/decline", json={"delay_minutes": 40}
     )
-    assert (said.status_code, said.json()["detail"]) == (409, "Line 1 was already approved.")
+    assert (said.status_code, said.json()["detail"]) == (409, "Line 2 was already approved.")
 
 
 async def test_a_link_that_is_not_ours_opens_nothing(running: Running, received: str) -> None:

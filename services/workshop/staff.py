@@ -29,7 +29,7 @@ def decide(command: LicenseTechnician, licences: Licences, rules: Sequence[Works
         return []
     least = in_force(rules, command.at).licence_percent
     if new.test_percent < least:
-        raise Rejected(f"a licence takes {least} % in the practical test, not {new.test_percent} %")
+        raise Rejected(f"a licence takes {least} percent in the practical test, not {new.test_percent}")
     if new.valid_until < command.at.date():
         raise Rejected("this licence would have ended already")
     return [new]

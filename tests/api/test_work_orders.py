@@ -105,7 +105,7 @@ async def test_a_technician_who_is_registered_works_in_their_trade(running: Runn
     refused = await running.send("/workshop/v1/licences", licence, "department_manager", site)
     assert (refused.status_code, refused.json()["detail"]) == (
         409,
-        "A licence takes 90 % in the practical test, not 89 %.",
+        "A licence takes 90 percent in the practical test, not 89.",
     )
     visit = await (await Visit(running, site).received()).dispatched()
     ready = {"fault_confirmed": True, "tools_checked": True}

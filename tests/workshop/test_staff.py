@@ -36,7 +36,7 @@ def test_less_than_90_percent_is_not_enough(percent: int) -> None:
     """W-30."""
     below = licensed.model_copy(update={"test_percent": percent})
     staff.given().when(LicenseTechnician(below, AT)).then_rejected(
-        f"a licence takes 90 % in the practical test, not {percent} %"
+        f"a licence takes 90 percent in the practical test, not {percent}"
     )
 
 

@@ -516,7 +516,7 @@ async def test_late_entries_are_made_from_the_page_and_show_both_times(look: Ope
     await attempt.get_by_text("It happened earlier").click()
     await attempt.get_by_label("When it happened").fill(at_the_site(raised - timedelta(hours=1)))
     await attempt.get_by_role("button").click()
-    await expect(attempt.locator(".outcome")).to_contain_text("before the complaint was raised")
+    await expect(attempt.locator(".outcome[role=alert]")).to_contain_text("before the complaint was raised")
     await attempt.get_by_label("The complaint was raised").select_option("true")
     await attempt.get_by_role("button").click()
     await expect(stepped(form, "First contact")).to_contain_text("✓")

@@ -180,7 +180,7 @@ def settlement_api(reception: EventStore, attachments: Attachments, key: Signing
             valid_until=now.valid_until,
             used_at=now.used_at,
             token=token,
-            qr=token and segno.make(token, error="m", micro=False).svg_inline(scale=4),
+            qr=token and segno.make(token, error="m", micro=False).svg_inline(omitsize=True),
         )
 
     @router.get("/gate-key", tags=["gate"], dependencies=[public])

@@ -115,11 +115,11 @@ async def test_the_gate_opens_once(look: Open, running: Running, language: str) 
     page = await look("/gate", "assistant", language, TABLET)
     verdict = page.locator("#verdict")
     await scan(page, token)
-    await expect(verdict).to_have_class("verdict yes")
+    await expect(verdict).to_have_class("verdict opens")
     await expect(verdict).to_contain_text("放行" if language == "zh-CN" else "Let it leave")
     assert await serious(page) == []
     await scan(page, token)
-    await expect(verdict).to_have_class("verdict no")
+    await expect(verdict).to_have_class("verdict stops")
     await expect(verdict).to_contain_text("使用" if language == "zh-CN" else "was used at")
     assert await serious(page) == []
     await scan(page, "https://example.com")
@@ -138,10 +138,10 @@ async def test_without_a_connection_the_gate_checks_the_signature(
     await page.context.set_offline(True)
     verdict = page.locator("#verdict")
     for key, said, stands, words in (
-        (ours, held, "perhaps", "the signature is good"),
-        (ours, replace(held, site="gz01"), "no", "of another site"),
-        (ours, token, "no", "no longer valid"),
-        (SigningKey(tmp_path / "gate.key"), held, "no", "has not signed"),
+        (ours, held, "unsure", "the signature is good"),
+        (ours, replace(held, site="gz01"), "stops", "of another site"),
+        (ours, token, "stops", "no longer valid"),
+        (SigningKey(tmp_path / "gate.key"), held, "stops", "has not signed"),
     ):
         await scan(page, make(key, said))
         await expect(verdict).to_have_class(f"verdict {stands}")

@@ -18,11 +18,11 @@ function said(token) {
   }
 }
 
-function show(opens, sentence, token) {
-  verdict.className = `verdict ${opens}`;
-  verdict.querySelector(".sign").textContent = { yes: "✓", no: "✕", perhaps: "?" }[opens];
-  verdict.querySelector("h2").textContent = opens === "no" ? words.stop : words.open;
-  const vin = opens === "no" ? "" : (said(token).vin ?? "");
+function show(stands, sentence, token) {
+  verdict.className = `verdict ${stands}`;
+  verdict.querySelector(".sign").textContent = { opens: "✓", stops: "✕", unsure: "?" }[stands];
+  verdict.querySelector("h2").textContent = stands === "stops" ? words.stop : words.open;
+  const vin = stands === "stops" ? "" : (said(token).vin ?? "");
   verdict.querySelector(".vin").replaceChildren(...(vin ? [`${words.vin} `, Object.assign(document.createElement("b"), { textContent: vin })] : []));
   verdict.querySelector(".sentence").textContent = sentence;
 }
@@ -37,17 +37,17 @@ async function signed(token) {
 /** Nobody can be asked whether it was used or revoked; whether it is real and not too old shows here. */
 async function alone(token) {
   const known = said(token);
-  if (!localStorage.getItem(KEY) || !crypto.subtle) return show("no", words.unknown, token);
+  if (!localStorage.getItem(KEY) || !crypto.subtle) return show("stops", words.unknown, token);
   let real = false;
   try {
     real = token.startsWith("BLG1.") && (await signed(token));
   } catch (error) {
-    if (error.name === "NotSupportedError") return show("no", words.unknown, token);
+    if (error.name === "NotSupportedError") return show("stops", words.unknown, token);
   }
-  if (!real) show("no", words.forged, token);
-  else if (main.dataset.site && known.site !== main.dataset.site) show("no", words.elsewhere, token);
-  else if (new Date(known.until) < new Date()) show("no", words.expired, token);
-  else show("perhaps", words.offline, token);
+  if (!real) show("stops", words.forged, token);
+  else if (main.dataset.site && known.site !== main.dataset.site) show("stops", words.elsewhere, token);
+  else if (new Date(known.until) < new Date()) show("stops", words.expired, token);
+  else show("unsure", words.offline, token);
 }
 
 form.addEventListener("submit", async (event) => {
@@ -60,7 +60,7 @@ form.addEventListener("submit", async (event) => {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) };
     const answer = await fetch(form.action, { method: "POST", headers, body: JSON.stringify({ token }), signal: AbortSignal.timeout(5000) });
     const told = await answer.json();
-    answer.ok ? show("yes", "", token) : show("no", told.detail ?? "", token);
+    answer.ok ? show("opens", "", token) : show("stops", told.detail ?? "", token);
   } catch {
     await alone(token);
   }

@@ -35,6 +35,7 @@ from projections.web.cashier_pages import cashier_pages
 from projections.web.complaint_pages import complaint_pages
 from projections.web.forms_pages import forms_api, forms_pages
 from projections.web.gate_pages import gate_pages
+from projections.web.intake_pages import intake_pages
 from projections.web.pages import pages
 from projections.web.quote_pages import quote_pages
 from projections.web.vehicle_pages import vehicle_pages
@@ -102,5 +103,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(gate_pages())
 
     app.include_router(workshop_pages(views))
+    app.include_router(intake_pages(views))
     app.include_router(pages(views, stream))
     return app

@@ -54,8 +54,8 @@ class Papers(Body):
 
 
 class Found(Body):
-    items: Annotated[tuple[Short, ...], Field(max_length=30)]
-    """Nothing, if the vehicle was looked through and nothing was found."""
+    items: Annotated[tuple[Short, ...], Field(max_length=30)] = ()
+    """None, if the vehicle was looked through and nothing was found."""
 
 
 class Check(RequestBody):
@@ -87,14 +87,14 @@ class Sign(Body):
     """A photo of the signed paper, for who cannot sign on a screen."""
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.signature is None) == (self.paper is None):
-            raise ValueError("send a signature or the photo of a signed paper")
+    def _not_both(self) -> Self:
+        if self.signature and self.paper:
+            raise ValueError("send a signature or the photo of a signed paper, not both")
         return self
 
 
 class Underbody(Body):
-    findings: Annotated[tuple[Short, ...], Field(max_length=30)]
+    findings: Annotated[tuple[Short, ...], Field(max_length=30)] = ()
 
 
 class Mobility(Body):

@@ -54,6 +54,8 @@ def photo(body: bytes) -> Picture:
 
 def signature(drawn: str) -> Picture:
     """What was drawn on the screen, as a PNG in base64. Raises the problem of what is no signature."""
+    if not drawn:
+        raise _nothing()
     try:
         body = base64.b64decode(drawn, validate=True)
     except (binascii.Error, ValueError):
@@ -73,8 +75,12 @@ def signature(drawn: str) -> Picture:
         or amount > grey.width * grey.height // 2
         or max(box[2] - box[0], box[3] - box[1]) < SHORTEST_STROKE
     ):
-        raise Problem(422, "Nothing was signed: please let the customer sign in the field.")
+        raise _nothing()
     return _encoded(grey, "PNG", "image/png", optimize=True)
+
+
+def _nothing() -> Problem:
+    return Problem(422, "Nothing was signed: please let the customer sign in the field.")
 
 
 def _opened(body: bytes, format: str, check: Callable[[Image.Image], None]) -> Image.Image:

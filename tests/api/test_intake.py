@@ -113,7 +113,12 @@ async def test_what_the_vehicle_is_like_is_recorded_when_it_comes(manager: Someb
         ("walk-around", WALK_AROUND | {"damages": [SCRATCH | {"view": "below"}]}, "this must be"),
         ("walk-around", WALK_AROUND | {"checks": [{"item": "wings", "ok": True}]}, "this must be"),
         ("walk-around", WALK_AROUND | {"checks": [{"item": "roof"}]}, "this is required"),
-        ("walk-around/signature", {"hash": "0" * 64}, "send a signature or the photo of a signed paper"),
+        ("walk-around/signature", {"hash": "0" * 64}, "Nothing was signed"),
+        (
+            "walk-around/signature",
+            {"hash": "0" * 64, "signature": "x", "paper": "0" * 64},
+            "send a signature or the photo of a signed paper, not both",
+        ),
         ("walk-around/signature", {"hash": "x", "signature": "x"}, "does not look like such a value"),
         ("mobility", {"kind": "subsidy", "amount_fen": 0}, "this must be 1 or more"),
     ],

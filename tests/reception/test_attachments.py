@@ -166,7 +166,7 @@ async def test_a_signature_is_kept_and_read(attachments: Attachments, reception:
         (base64.b64encode(b"<svg></svg>").decode(), "not a PNG"),
         ("data:image/png;base64,AAAA", "not a PNG"),
         ("王伟", "not a PNG"),
-        ("", "not a PNG"),
+        ("", "Nothing was signed"),
     ],
     ids=lambda value: repr(value)[:12],
 )

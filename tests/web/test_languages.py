@@ -14,11 +14,13 @@ from starlette.requests import HTTPConnection
 from access.problems import SENTENCES, WHY
 from access.roles import Role
 from events import customer_care, event_classes, lines, reception, rulebook, workshop
+from events.walk_around import ENGINE_BAY, ITEMS
 from projections.catalogue import PROJECTIONS
 from projections.complaint_timeline.projection import STATUSES
 from projections.unsealing import TEXTS
 from projections.visit_file.cashier import Stand
 from projections.web.cashier_pages import CHECK
+from projections.web import intake_pages
 from projections.web.i18n import (
     HERE,
     LANGUAGES,
@@ -84,6 +86,17 @@ NAMES = {
     "text": TEXTS,
     "source": ("reception", "workshop", "customer_care"),
     "view": tuple(projection.name for projection in PROJECTIONS),
+    "intake": ("symptoms", "papers", "protective_set", "valuables", "walk_around", "underbody", "signature"),
+    "told": ("symptom", "maintenance"),
+    "papers": ("driving_licence", "maintenance_manual", "phone"),
+    "item": ITEMS,
+    "colour": tuple(ENGINE_BAY),
+    "engine_bay": tuple(ENGINE_BAY.values()),
+    "car_view": get_args(reception.CarView),
+    "damage": get_args(reception.DamageKind),
+    "spot": (*intake_pages.ACROSS, *intake_pages.DOWN),
+    "photo_of": get_args(reception.PhotoOf),
+    "mobility": ("loan_car", "subsidy"),
 }
 ROOT = HERE.parent.parent
 

@@ -161,15 +161,26 @@ document.addEventListener("submit", (event) => {
 async function send(form, button) {
   const url = button.getAttribute("formaction") ?? form.getAttribute("action");
   const fields = [...form.elements].filter((f) => f.name && f.value.trim() && !button.dataset.omit?.split(" ").includes(f.name));
-  const body = JSON.stringify(Object.fromEntries(fields.map((f) => [f.name, (AS[f.dataset.as] ?? String)(f.value, f)])));
+  const entered = Object.fromEntries(fields.map((f) => [f.name, (AS[f.dataset.as] ?? String)(f.value, f)]));
+  if (form.querySelector("input[type=file]")) return sendFile(form, button, url, entered);
+  const body = JSON.stringify(entered);
   // The same entry sent again, after a failure or by a second click, is recorded once.
   if (form.sent !== url + body) {
     form.sent = url + body;
     form.key = [...crypto.getRandomValues(new Uint32Array(4))].map((n) => n.toString(16)).join("-");
   }
+  await post(form, button, url, body, { "Content-Type": "application/json", "Idempotency-Key": form.key });
+}
+
+/** A form with a file sends the file; what else was entered goes into the address. */
+async function sendFile(form, button, url, entered) {
+  const [file] = form.querySelector("input[type=file]").files;
+  await post(form, button, `${url}?${new URLSearchParams(entered)}`, file, { "Content-Type": file.type });
+}
+
+async function post(form, button, url, body, headers) {
   button.disabled = true;
   try {
-    const headers = { "Content-Type": "application/json", "Idempotency-Key": form.key };
     const answer = await fetch(url, { method: "POST", headers, body });
     const said = await answer.json();
     explain(form, answer.ok ? {} : said);
@@ -186,8 +197,9 @@ async function go(form, answer) {
   if ("reload" in form.dataset) return location.assign(location.pathname + (answer.position ? `?min_position=${answer.position}` : ""));
   if (form.dataset.next) return location.assign((answer.path ?? form.dataset.next + answer.id) + (answer.position ? `?min_position=${answer.position}` : ""));
   say(document.body.dataset.recorded);
+  form.dispatchEvent(new CustomEvent("recorded", { bubbles: true, detail: answer }));
   await refresh(answer.position, true).catch(() => {});
-  main.querySelector("h1").focus();
+  (document.getElementById(form.dataset.then) ?? main.querySelector("h1")).focus();
 }
 
 function reveal(form, values) {

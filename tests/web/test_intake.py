@@ -111,7 +111,7 @@ async def test_an_advisor_walks_around_and_the_customer_signs(
 
     sign = page.get_by_role("button", name="✓ Sign", exact=True)
     await sign.click()
-    await expect(page.locator(".sign .outcome")).to_contain_text("Nothing was signed")
+    await expect(page.locator(".sign [role=alert]")).to_contain_text("Nothing was signed")
     await write(page, page.locator("[data-pad]"))
     await sign.click()
     await expect(stands).to_have_text("All is done: go on to the quote.")

@@ -19,8 +19,8 @@ from projections.catalogue import PROJECTIONS
 from projections.complaint_timeline.projection import STATUSES
 from projections.unsealing import TEXTS
 from projections.visit_file.cashier import Stand
-from projections.web.cashier_pages import CHECK
 from projections.web import intake_pages
+from projections.web.cashier_pages import CHECK
 from projections.web.i18n import (
     HERE,
     LANGUAGES,

@@ -111,6 +111,7 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
             read=read,
             as_of=as_of,
             card=read.document,
+            columns=COLUMNS,
             timeline=timeline.document,
         )
 

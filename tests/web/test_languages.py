@@ -38,7 +38,7 @@ CHINESE = list(catalog("zh-CN"))[1:]
 NAMES = {
     "event": tuple(event_classes()),
     "role": tuple(Role),
-    "column": (*COLUMNS, "gone"),
+    "column": (*COLUMNS, "gone", "later"),
     "priority": get_args(workshop.Priority),
     "yes": ("yes", "no"),
     "drive": ("in_order", "not_in_order"),

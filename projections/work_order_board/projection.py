@@ -311,6 +311,8 @@ def _count(card: Document, stood: str | None, entry: list[Any]) -> None:
     """Where the card stood until it was moved, in seconds. What is heard late counts from when it happened,
     but not from before what its own service said earlier."""
     past, at, code = card["past"], entry[0], entry[1]
+    if not past:
+        stood = None  # what was heard before moved nothing
     if not past or at >= past[-1][0]:
         card["past"] = [*past, entry]
         if stood != card["column"]:

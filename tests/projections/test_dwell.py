@@ -61,7 +61,7 @@ few = settings(max_examples=60, deadline=None)
 
 
 @few
-@given(visits(), st.randoms(use_true_random=False))
+@given(visits, st.randoms(use_true_random=False))
 def test_the_board_and_the_log_agree_about_every_visit(log: list[Recorded], chance: Any) -> None:
     assert card(log)["dwell"] == counted(log)
     assert card(heard(log, chance))["dwell"] == counted(log)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import defaultdict
 
 import httpx2
 import pytest
@@ -98,7 +99,8 @@ async def test_every_route_tells_the_policy(running: Running, order: Visit, comp
             role = next((role for role in Role if action in MAY[role]), None)
             id = complaint if "/complaints/" in path else order.id
             url = ("" if app == "projections" else f"/{app}") + re.sub("{.*?id}", id, path)
-            url = url.format(site="sh01", line=1, customer="c-unknown", link="forged")
+            named = {"site": "sh01", "date": "2031-05-06", "customer": "c-unknown", "link": "forged"}
+            url = url.format_map(defaultdict(lambda: "1", named))
             headers = {"Authorization": f"Bearer {running.token(role, 'sh01')}"} if role else {}
             async with running.client.stream(method, url, headers=headers) as answer:
                 if found := missing_policy(answer):

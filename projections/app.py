@@ -101,7 +101,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(quote_pages(views, Links(keyring)))
     app.include_router(cashier_pages(views))
     app.include_router(gate_pages())
-
     app.include_router(workshop_pages(views))
     app.include_router(intake_pages(views))
     app.include_router(pages(views, stream))

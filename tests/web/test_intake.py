@@ -207,6 +207,29 @@ async def test_everybody_can_use_the_page(
     assert await page.evaluate(FITS)
 
 
+async def test_a_vehicle_is_received_and_inspected(look: Open) -> None:
+    """R-32, R-34, R-36, R-40, R-47, R-56: from the form at the desk, and with its file at hand."""
+    page = await look("/visits/new", "advisor", size=TABLET)
+    entered = {
+        "Plate": "沪B23456",
+        "VIN": "LSVAA4182E2123456",
+        "Customer's name": "李娜",
+        "Phone": "13800138001",
+        "Mileage in km": "4980",
+        "Model": "Passat",
+        "Symptoms, one per line": "首保",
+    }
+    for field, value in entered.items():
+        await page.get_by_label(field).fill(value)
+    await page.get_by_label("First service").check()
+    await page.get_by_role("button", name="Receive the vehicle").click()
+    await page.get_by_role("link", name="Intake", exact=True).click()
+    await expect(page.locator("[data-part=vehicle]")).to_contain_text("LSVAA4182E2123456")
+    await expect(page.locator("#underbody")).to_be_visible()
+    before = page.get_by_role("link", name="What was done before, and what was put off")
+    await expect(before).to_have_attribute("href", "/vehicles/LSVAA4182E2123456")
+
+
 async def test_the_intake_is_for_those_who_receive(look: Open, running: Running, arrived: str) -> None:
     for role, site, status in (
         ("advisor", "sh01", 200),

@@ -392,6 +392,8 @@ def _corrected(card: Document, corrected: Any, at: str) -> None:
 
 def _described(card: Document, repair: Any, at: str) -> None:
     said = {name: getattr(repair, name) for name in ("description", "price_fen", "delay_minutes")}
+    if repair.hash is not None:  # of a revision, which an answer has to name
+        said["hash"] = repair.hash
     card["lines"] = [
         {**line, **said}
         if line["line"] == repair.line and line["revision"] == (repair.revision or 1)

@@ -162,3 +162,15 @@ async def test_a_link_that_is_not_ours_opens_nothing(running: Running, received:
         assert (await running.client.get(path)).status_code == 404
     forged = await running.client.post("/reception/v1/approvals/nothing/approve", json={})
     assert forged.status_code == 404
+
+
+async def test_the_work_orders_page_takes_an_answer_to_what_it_shows(
+    look: Open, running: Running, received: str
+) -> None:
+    """R-65: it names the revision."""
+    await asked(running, received)
+    page = await look(f"/work-orders/{received}", "advisor")
+    repairs = page.locator("[data-part=lines]")
+    await repairs.get_by_role("checkbox").check()
+    await repairs.locator(".yes").click()
+    await expect(repairs).to_contain_text("approved, may be worked on")

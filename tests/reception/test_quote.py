@@ -365,7 +365,7 @@ engine_oil = WantedPart(code="OIL-5W30", quantity=Decimal("4.5"))
 
 
 def test_operations_and_parts_cost_what_the_price_list_says() -> None:
-    """R-48, R-59, W-27: labour and parts apart, each part with its origin."""
+    """R-48, R-59, W-27, K-16: labour and parts apart, each part with its origin."""
     [line] = priced([WantedLine(operation="OIL-FILTER", parts=(engine_oil,))], prices)
     assert (line.labour_minutes, line.labour_fen, line.trade) == (30, 10_000, "mechatronic")
     assert [(part.origin, part.unit_fen, part.total_fen) for part in line.parts] == [

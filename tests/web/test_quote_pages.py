@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.journeys.story import eventually
 from tests.system import Running
 from tests.web.conftest import Open, dispatch
 from tests.web.test_screens import add_repair, serious
@@ -132,7 +133,7 @@ async def test_the_desk_calls_and_passes_the_answer_on(
     assert await serious(page) == []
     await call.get_by_role("checkbox").check()
     await call.locator("[formaction]").click()
-    await expect(call.locator(".outcome").first).not_to_be_empty()
+    await expect(call.locator(".lines .outcome").first).not_to_be_empty()
     await call.locator("[name=told_to]").fill("supervisor-sh01")
     await call.locator("[formaction]").click()
     await expect(call).to_have_count(0)
@@ -155,6 +156,31 @@ async def test_a_customer_answers_by_a_link(
         f"/reception/v1/approvals/{link.rpartition('/')[2]}/decline", json={"delay_minutes": 40}
     )
     assert (said.status_code, said.json()["detail"]) == (409, "Line 2 was already approved.")
+
+
+async def test_a_link_of_an_older_revision_says_so(look: Open, running: Running, received: str) -> None:
+    """R-65: and takes no answer."""
+    repair = await asked(running, received)
+    link = (await running.post(f"{repair}/link", {}, "advisor"))["path"]
+    changed = {"description": "前刹车片", "price_fen": 99_000, "delay_minutes": 60}
+    path = f"/workshop/v1/work-orders/{received}/repairs/2/revise"
+    revised = await running.post(path, changed, "technician")
+    answer = f"/reception/v1/approvals/{link.rpartition('/')[2]}/approve"
+
+    async def asked_anew() -> bool:
+        timeline = (await running.get(f"/v1/work-orders/{received}/timeline", "advisor")).json()
+        events = [entry["event"] for entry in timeline["entries"]]
+        return events.count("reception.approval_requested.v1") == 2
+
+    await eventually(asked_anew)
+    page = await look(f"{link}?min_position={revised['position']}", "advisor")
+    await expect(page.locator(".warning")).to_contain_text("has changed since")
+    await expect(page.locator("form[data-json]")).to_have_count(0)
+    said = await running.client.post(answer, json={"delay_minutes": 40})
+    assert (said.status_code, said.json()["detail"]) == (
+        409,
+        "Line 2 has changed since: tell the customer what it costs and takes now.",
+    )
 
 
 async def test_a_link_that_is_not_ours_opens_nothing(running: Running, received: str) -> None:

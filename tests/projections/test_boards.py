@@ -21,7 +21,14 @@ from eventlog import sql
 from eventlog.follow import Wake
 from eventlog.ledger import Ledger
 from eventlog.recorded import Recorded
-from events.reception import VehicleDelivered, VehicleReceived
+from events.reception import (
+    AppointmentCancelled,
+    AppointmentConfirmed,
+    AppointmentRequested,
+    AppointmentRescheduled,
+    VehicleDelivered,
+    VehicleReceived,
+)
 from events.workshop import WorkDispatched
 from projections.boards import Boards, Card
 from projections.catalogue import PROJECTIONS
@@ -32,6 +39,7 @@ from projections.rebuild import rebuild
 from projections.work_order_board.cards import SITE_ZONE, Board, midnight
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from tests.projections.log import given_log, view
+from tests.projections.story import sealed
 from tests.projections.test_views import LOUD, unseen
 from tests.recording import OPENING, recorded
 
@@ -167,6 +175,48 @@ async def test_after_every_change_memory_answers_as_the_database_does(place: Dea
         after = await agreed()
         assert after != before, "what was remembered before would be wrong now: this comparison can fail"
         before = after
+
+
+async def test_bookings_are_on_the_board_of_their_day_in_memory_as_in_the_database(place: Dealership) -> None:
+    """R-13, R-14, K-24: also when they are moved, cancelled or overdue."""
+    boards = place.boards()
+
+    async def books(id: str, day: int, minute: int) -> dict[str, Any]:
+        about: dict[str, Any] = {"book": f"sh01.{day}", "appointment_id": id, "work_order_id": id}
+        slot: dict[str, Any] = {
+            "slot_at": NOON + timedelta(days=day),
+            "missed_at": NOON,
+            "advisor": 1,
+            "rules": 1,
+        }
+        confirmed = AppointmentConfirmed(**about, number=id, **slot)
+        wanted: dict[str, Any] = {"kind": "passive", "channel": "phone", "need": "保养", "service": "simple"}
+        person: dict[str, Any] = dict.fromkeys(("customer_name", "phone", "plate"), sealed)
+        asked = AppointmentRequested(**about, **wanted, labour_minutes=60, customer="c-1", **person)
+        await place.hears(recorded(asked, minute), recorded(confirmed, minute + 1))
+        return about
+
+    async def shown() -> set[str]:
+        remembered = await seen(boards, AUDITOR)
+        assert answer(remembered) == answer(await place.told(AUDITOR))
+        return set(cards(remembered))
+
+    assert await shown() == set()
+    await books("today", 0, 1)
+    tomorrow = await books("tomorrow", 1, 3)
+    cancelled = await books("cancelled", 0, 5)
+    assert await shown() == {"today", "cancelled"}
+    await place.hears(recorded(AppointmentCancelled(**cancelled, reason="customer"), 7))
+    assert await shown() == {"today"}
+    await books("tomorrow", 0, 9)
+    assert await shown() == {"today", "tomorrow"}
+    moved = AppointmentRescheduled(**tomorrow, to=NOON, to_book="sh01.0")
+    await place.hears(recorded(moved, 11))
+    assert await shown() == {"today", "tomorrow"}
+    await books("today", 1, 13)
+    assert await shown() == {"tomorrow"}
+    place.at += timedelta(days=1)
+    assert await shown() == {"today", "tomorrow"}, "what is overdue stays until somebody says what came of it"
 
 
 async def test_the_tag_changes_with_what_is_on_the_board_and_not_with_its_minutes(place: Dealership) -> None:

@@ -40,7 +40,7 @@ def cashier_pages(views: Views) -> APIRouter:
             "cashier.html",
             who,
             read=read,
-            bills=[bill(file, read.at) for file in read.document["files"]],
+            bills=sorted((bill(file, read.at) for file in read.document["files"]), key=_urgent),
             methods=METHODS,
         )
 
@@ -72,6 +72,12 @@ def cashier_pages(views: Views) -> APIRouter:
     return router
 
 
+def _urgent(each: Document) -> tuple[bool, int]:
+    """What is overdue comes first, then what somebody waits for at the desk."""
+    order = ("to_pay", "to_pay_back", "to_release", "to_leave", "on_credit")
+    return not each["overdue"], order.index(each["stand"])
+
+
 def bill(file: Document, at: datetime) -> Document:
     """A settlement in figures, and what is next."""
     settlement, gate_pass = current(file), file.get("gate_pass", {})
@@ -83,7 +89,7 @@ def bill(file: Document, at: datetime) -> Document:
         "owed_fen": owed_fen(file),
         "paid_fen": paid_fen(file),
         "stand": stand(file),
-        "overdue": pay_by < f"{at.astimezone(SITE_ZONE):%Y-%m-%d}",
+        "overdue": owed_fen(file) > 0 and pay_by < f"{at.astimezone(SITE_ZONE):%Y-%m-%d}",
         "gate_pass": "expired" if expired else gate_pass.get("state"),
     }
 

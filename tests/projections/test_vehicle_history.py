@@ -42,7 +42,7 @@ def test_the_latest_visit_comes_first_and_the_mileage_is_a_curve() -> None:
 
 
 def test_it_says_what_was_done_with_which_parts() -> None:
-    """W-27: where a part comes from."""
+    """P-03, R-47, R-56; W-27: where a part comes from."""
     [visit] = vehicle_history(VIN, [whole], ["sh01"])["visits"]
     assert [line["description"] for line in visit["work"]] == ["机油更换", "前刹车片"]
     assert [part["origin"] for part in visit["work"][1]["parts"]] == ["original"]
@@ -86,6 +86,7 @@ async def came(place: Dealership, id: str, site: str, minute: int) -> None:  # n
 
 
 async def test_the_visits_of_all_sites_are_shown_and_who_looked_is_recorded(place: Dealership) -> None:  # noqa: F811
+    """X-06, K-17."""
     await came(place, "1", "sh01", 1)
     await came(place, "2", "gz01", 2)
     views = await views_of(place)

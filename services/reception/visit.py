@@ -72,6 +72,8 @@ def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRul
 def _correct_mileage(command: CorrectMileage, visit: Visit) -> list[Event]:
     if command.mileage_km == visit.mileage_km:
         return []
+    if visit.delivery.delivered:
+        raise Rejected("the vehicle is back with its customer: nobody can compare the mileage any more")
     return [MileageCorrected(**command.model_dump(), work_order_id=visit.work_order_id)]
 
 

@@ -440,7 +440,7 @@ def test_the_form_of_a_customer_who_does_not_answer_is_signed_after_three_calls(
 
 
 def test_who_is_blamed_may_appeal_and_a_granted_appeal_voids_the_complaint() -> None:
-    """C-40."""
+    """C-38, C-40."""
     story = Story().raised()
     appeal = do.Appeal(complaint_id="C1", at=hours(2), reason=sealed)
     decide = do.DecideAppeal(complaint_id="C1", at=hours(3), granted=True)
@@ -491,6 +491,7 @@ def test_the_region_is_told_once_even_of_a_closed_complaint() -> None:
 
 
 def test_another_class_has_other_deadlines_from_the_same_start() -> None:
+    """C-31."""
     story = Story().raised("grievance").reached()
     worse = do.Reclassify(
         complaint_id="C1", at=hours(6), subject="repair_service", severities=("major",), reason=sealed

@@ -15,6 +15,7 @@ RAISED = {
 
 
 async def test_a_complaint_is_raised_answered_and_resolved(running: Running) -> None:
+    """C-32."""
     complaint = (await running.post("/customer-care/v1/complaints", RAISED, "care_agent"))["id"]
     path = f"/customer-care/v1/complaints/{complaint}"
     refused = await running.send(f"{path}/resolve", {"resolution": "apology"}, "care_manager")

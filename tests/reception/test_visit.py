@@ -7,14 +7,17 @@ import pytest
 from events import Sealed
 from events.reception import (
     ApprovalRequested,
+    MileageCorrected,
     RepairApproved,
     RepairDeclined,
+    VehicleDelivered,
     VehicleReadied,
     VehicleReceived,
 )
 from services.reception.commands import (
     ApproveRepair,
     Command,
+    CorrectMileage,
     DeclineRepair,
     ReadyVehicle,
     ReceiveVehicle,
@@ -61,6 +64,9 @@ declined = RepairDeclined(
 )
 ready = ReadyVehicle(visit_id="V1")
 readied = VehicleReadied(visit_id="V1", work_order_id="V1")
+delivered = VehicleDelivered(visit_id="V1", work_order_id="V1")
+correct = CorrectMileage(visit_id="V1", mileage_km=42_810, reason="two digits were swapped")
+corrected = MileageCorrected(**correct.model_dump(), work_order_id="V1")
 
 
 def test_a_customer_hands_over_a_vehicle() -> None:
@@ -79,6 +85,21 @@ def test_a_vehicle_is_readied_once() -> None:
     visit.given(received, readied).when(ready).then_nothing()
 
 
-@pytest.mark.parametrize("command", [request, approve, decline, ready])
+def test_a_mileage_that_was_read_wrongly_is_corrected_with_a_reason() -> None:
+    """X-03, R-37: the reading before stays on record."""
+    visit.given(received).when(correct).then(corrected)
+
+
+def test_a_mileage_is_corrected_once() -> None:
+    visit.given(received, corrected).when(correct).then_nothing()
+
+
+def test_nobody_corrects_the_mileage_of_a_vehicle_that_is_gone() -> None:
+    visit.given(received, readied, delivered).when(correct).then_rejected(
+        "the vehicle is back with its customer: nobody can compare the mileage any more"
+    )
+
+
+@pytest.mark.parametrize("command", [request, approve, decline, ready, correct])
 def test_a_visit_begins_when_the_vehicle_is_received(command: Command) -> None:
     visit.given().when(command).then_rejected("the vehicle has not been received")

@@ -44,6 +44,7 @@ def id_in(answer: httpx2.Response) -> str:
 async def test_a_customer_complains_and_sees_how_it_stands(
     running: Running, visitor: httpx2.AsyncClient
 ) -> None:
+    """C-30."""
     visit = a_visit()
     answer = await complain(visitor, await link_for(running, visit=visit))
     assert answer.status_code == 201

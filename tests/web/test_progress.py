@@ -60,6 +60,7 @@ def links(running: Running) -> Links:
 
 
 async def test_the_customer_sees_how_far_it_has_come(running: Running, visitor: httpx2.AsyncClient) -> None:
+    """P-04, C-33."""
     complaint = await raised(running)
     path = await link_to(running, complaint)
     first = await visitor.get(path, headers=ENGLISH)

@@ -53,7 +53,7 @@ async def test_another_page_cannot_ask_in_our_name(visitor: httpx2.AsyncClient, 
 async def test_another_site_sees_what_was_done_and_not_for_whom(
     visitor: httpx2.AsyncClient, running: Running, received: str
 ) -> None:
-    """K-17."""
+    """K-17, X-06."""
     ours = await visitor.get(f"/vehicles/{VIN}", headers=as_(running, "advisor"))
     assert f"/work-orders/{received}" in ours.text
     assert "沪A·12345" in ours.text

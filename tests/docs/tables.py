@@ -154,7 +154,7 @@ def quoted(text: str) -> Iterator[str]:
 
 
 @cache
-def tested() -> dict[str, list[str]]:
+def shown_by() -> dict[str, list[str]]:
     """By rule, the tests that quote it."""
     found: dict[str, list[str]] = {}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -176,7 +176,7 @@ def rules() -> tuple[dict[str, str], dict[str, str]]:
 def requirements() -> str:
     rows = [("Id", "Rule", "Built and tested, or why not")]
     short, not_built = rules()
-    tests = tested()
+    tests = shown_by()
     for rule, text in short.items():
         if rule in not_built:
             shown = f"**not built**: {not_built[rule]}"

@@ -17,7 +17,7 @@ from projections.visit_file.cashier import Stand, at_cashier, charged, current, 
 from projections.visit_file.projection import VISIT_FILE
 from services.reception.settlement import billed
 from tests.deciders import VISIT
-from tests.properties.test_gate import walk
+from tests.properties.house import walk
 from tests.reception.test_gate_pass import released, used
 from tests.reception.test_settlement import credited, paid, payable, prepared, refunded, settled
 from tests.recording import recorded

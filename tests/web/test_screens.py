@@ -236,7 +236,8 @@ async def test_everything_fits_the_screen(
         assert too_wide <= 0, path
         small = await page.evaluate(
             "[...document.querySelectorAll('button, select, input, .top a, summary')]"
-            ".filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44)"
+            ".filter((e) => e.checkVisibility())"
+            ".filter((e) => (e.closest('label.check') ?? e).getBoundingClientRect().height < 44)"
             ".map((e) => e.outerHTML.slice(0, 120))"
         )
         assert small == [], path

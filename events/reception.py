@@ -478,6 +478,8 @@ class VehicleHandedToWorkshop(Event, type="reception.vehicle_handed_to_workshop.
     keys: int
     papers: tuple[str, ...]
     notes: str | None = None
+    revision: int | None = None
+    """Of the work order that goes with it."""
 
 
 # Added repairs

@@ -99,6 +99,8 @@ class VehicleTakenIn(Event, type="workshop.vehicle_taken_in.v1"):
     keys: int
     papers: tuple[str, ...]
     notes: str | None = None
+    revision: int | None = None
+    """Of the work order that came with it: an older one is not worked on."""
 
 
 class PrioritySet(Event, type="workshop.priority_set.v1"):

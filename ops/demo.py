@@ -86,7 +86,7 @@ class Shop:
 
     async def open(self) -> None:
         """Work until cancelled: the cars that stand here, some that came this morning, then one by one."""
-        await self._open_around_the_clock()
+        await self.open_around_the_clock()
         there = [card["work_order_id"] for card in await self._cards("waiting", *AT_WORK)]
         visits = [asyncio.create_task(self._visit(self._finish(id))) for id in there]
         early = range(OPEN_AT_ONCE - 2 - len(there))
@@ -109,7 +109,7 @@ class Shop:
         except httpx2.HTTPError as why:
             log.info("demo.visit", site=self._site, why=str(why))  # the system is just stopping
 
-    async def _open_around_the_clock(self) -> None:
+    async def open_around_the_clock(self) -> None:
         """The site's own rules, so that there is something to see at any hour: published like any others."""
         path = "/reception/v1/rules"
         versions = (await self._get(path, Role.DEPARTMENT_MANAGER))["rules"]
@@ -202,14 +202,21 @@ class Shop:
 
     async def _finish(self, id: str, ahead: int = 0) -> None:
         """Do what is next for the vehicle, until it is through the gate; so many steps were done before."""
-        give = self._command
+        seen: dict[str, str] = {}
+
+        async def give(role: Role, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            answer = await self._command(role, path, body)
+            if answer["position"]:
+                seen["min_position"] = answer["position"]
+            return answer
+
         driver = VisitDriver(Walkthrough(give, id), self._site, self._random, partial(self._token_of, id))
         column = "waiting"
         while True:
             await self._later(*((0.2, 0.6) if ahead > 0 else TAKES.get(column, (2, 6))))
             try:
-                file = await self._get(f"/v1/work-orders/{id}/file", Role.ADVISOR)
-                card = await self._get(f"/v1/work-orders/{id}", Role.ADVISOR)
+                file = await self._get(f"/v1/work-orders/{id}/file", Role.ADVISOR, **seen)
+                card = await self._get(f"/v1/work-orders/{id}", Role.ADVISOR, **seen)
                 if file.get("gate_pass", {}).get("state") == "used":
                     return
                 column = card["column"]
@@ -268,10 +275,10 @@ class Shop:
         board = await self._get(f"/v1/sites/{self._site}/board", Role.ADVISOR)
         return [card for card in board["cards"] if card["column"] in columns]
 
-    async def _get(self, path: str, role: Role) -> dict[str, Any]:
+    async def _get(self, path: str, role: Role, **query: str) -> dict[str, Any]:
         """What is read; LookupError when it is not there. A view that is being built is waited for."""
         while True:
-            answer = await self._client.get(self._address + path, headers=self._as(role))
+            answer = await self._client.get(self._address + path, params=query, headers=self._as(role))
             if answer.status_code != 503:
                 break
             await asyncio.sleep(0.5)

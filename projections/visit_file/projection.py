@@ -287,7 +287,9 @@ def _released(file: Document, data: Any, at: str) -> Document:
 
 
 def _authorised(workshop: Document, data: Any, at: str) -> Document:
-    tasks = workshop.get("tasks", {})
+    """Another revision stands in the place of the one before; what was found since stays."""
+    found = workshop.get("found", {})
+    tasks = {n: task for n, task in workshop.get("tasks", {}).items() if n in found}
     authorised = {str(each["line"]): _without(each, "line") for each in data.tasks}
     return {**workshop, "tasks": tasks | {n: tasks.get(n, {}) | task for n, task in authorised.items()}}
 
@@ -307,6 +309,11 @@ def _picked(workshop: Document, data: Any, at: str) -> Document:
     awaited = {line: each for line, each in workshop.get("parts_awaited", {}).items() if line not in came}
     picked = _one_more("slips")(_without(workshop, "parts_awaited"), data, at)
     return picked | ({"parts_awaited": awaited} if awaited else {})
+
+
+def _completed(workshop: Document, data: Any, at: str) -> Document:
+    """What has not come by then is awaited no longer."""
+    return _without(workshop, "parts_awaited") | {"completed_at": at}
 
 
 def _belongings(time: str, *without: str) -> Change:
@@ -411,7 +418,7 @@ _CHANGES: dict[type[Event], Change] = {
     DiagnosisStarted: _workshop(_section("diagnosis", "started_at")),
     DiagnosisCompleted: _workshop(_section("diagnosis", "completed_at")),
     RepairStarted: _workshop(_time("started_at")),
-    RepairCompleted: _workshop(_time("completed_at")),
+    RepairCompleted: _workshop(_completed),
     QualityCheckStarted: _workshop(_time("check_started_at")),
     TestDriveRecorded: _workshop(_one_more("test_drives")),
     QualityPassed: _workshop(_one_more("checks", passed=True)),
@@ -454,7 +461,7 @@ def is_open(file: Document) -> bool:
 
 VISIT_FILE = Projection(
     name="visit_file",
-    version=2,
+    version=3,
     handles=tuple(_CHANGES),
     key="work_order_id",
     evolve=evolve,

@@ -191,7 +191,8 @@ def _sign(command: SignWorkOrder, visit: "Visit", rules: Sequence[ReceptionRules
 def _hand_over(command: HandToWorkshop, visit: "Visit") -> list[Event]:
     if visit.quote.handed_over:
         return []
-    if not visit.quote.in_order:
+    signed = visit.quote.signed
+    if signed is None or not visit.quote.in_order:
         raise Rejected("the customer has not signed the current quote yet")
     for missing in missing_before_hand_over(visit):
         raise Rejected(missing)
@@ -202,6 +203,7 @@ def _hand_over(command: HandToWorkshop, visit: "Visit") -> list[Event]:
             keys=command.keys,
             papers=command.papers,
             notes=command.notes,
+            revision=signed.revision,
         )
     ]
 

@@ -40,6 +40,7 @@ class TakeIn(_Command):
     keys: int
     papers: tuple[str, ...]
     notes: str | None = None
+    revision: int | None = None
 
 
 class SetPriority(_Command):

@@ -54,7 +54,8 @@ class WorkOrder:
     stage: Stage = "waiting"
     revision: int = 0
     """Of what the customer signed."""
-    taken_in: bool = False
+    taken_in: int = 0
+    """With which revision; 0 while the vehicle is not here."""
     priority: str = "normal"
     team: str | None = None
     accepted: bool = False
@@ -115,7 +116,7 @@ def _decide_order(command: Command, order: WorkOrder, rules: Sequence[WorkshopRu
             if order.team == team:
                 return []
             order.must_be("waiting", "in work", to="dispatched")
-            if order.stage == "waiting" and not (order.taken_in and order.revision):
+            if order.stage == "waiting" and not order.revision >= order.taken_in > 0:
                 raise Rejected("the vehicle has not been handed over to the workshop yet")
             if mode not in in_force(rules, at).dispatch:
                 raise Rejected(_NOT_HERE[mode])
@@ -160,8 +161,8 @@ def evolve(order: WorkOrder, event: Event) -> WorkOrder:
             return replace(order, opened=True, visit_id=visit_id)
         case WorkAuthorised(revision=revision):
             return replace(order, revision=revision)
-        case VehicleTakenIn():
-            return replace(order, taken_in=True)
+        case VehicleTakenIn(revision=revision):
+            return replace(order, taken_in=revision or 1)
         case PrioritySet(priority=priority):
             return replace(order, priority=priority)
         case WorkDispatched(team=team):

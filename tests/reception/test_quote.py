@@ -97,7 +97,12 @@ signed = WorkOrderSigned(
 )
 hand_over = HandToWorkshop(visit_id="V1", keys=2, papers=("work_order", "reception_form"), notes="roof box")
 handed_over = VehicleHandedToWorkshop(
-    visit_id="V1", work_order_id="V1", keys=2, papers=("work_order", "reception_form"), notes="roof box"
+    visit_id="V1",
+    work_order_id="V1",
+    keys=2,
+    papers=("work_order", "reception_form"),
+    notes="roof box",
+    revision=1,
 )
 later = issue.model_copy(update={"promised_at": NOON + timedelta(hours=1)})
 second = quoted(2, promised_at=NOON + timedelta(hours=1))

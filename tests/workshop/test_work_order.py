@@ -137,6 +137,14 @@ def test_another_signature_takes_the_place_of_the_first() -> None:
     assert list(WORK_ORDER.fold(history).lines.by_number) == [2]
 
 
+def test_nobody_works_by_an_older_order_than_the_one_that_came_with_the_vehicle() -> None:
+    """R-65: the signature of the newer one is still on its way."""
+    with_the_second = taken_in.model_copy(update={"revision": 2})
+    work_order.given(opened, authorised, with_the_second).when(dispatch).then_rejected(
+        "the vehicle has not been handed over to the workshop yet"
+    )
+
+
 def test_a_signature_is_of_no_use_to_a_closed_order() -> None:
     work_order.given(*in_check, passed, closed).when(authorise).then_nothing()
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import parse_qs, quote
 
@@ -44,9 +44,9 @@ async def moment(as_of: Annotated[str, Query(max_length=40)] = "") -> AsOf | Non
         return int(as_of)
     try:
         at = datetime.fromisoformat(as_of)
-    except ValueError:
+        return (at if at.tzinfo else at.replace(tzinfo=SITE_ZONE)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Problem(422, "This is not a moment to look back at.") from None
-    return at if at.tzinfo else at.replace(tzinfo=SITE_ZONE)
 
 
 Moment = Annotated[AsOf | None, Depends(moment)]

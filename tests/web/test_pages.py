@@ -116,6 +116,13 @@ async def test_refusals_are_pages_in_both_languages(visitor: httpx2.AsyncClient,
         ("/work-orders/none", "advisor", 404, "Not found", "未找到"),
         ("/complaints", "technician", 403, "Not for your role", "您的角色无权查看"),
         ("/sites/sh01/board?as_of=soon", "advisor", 422, "not a moment", "回看的时间无法识别。"),
+        (
+            "/sites/sh01/board?as_of=0001-01-01T00:00:00%2B14:00",
+            "advisor",
+            422,
+            "not a moment",
+            "回看的时间无法识别。",
+        ),
     ):
         for headers, words in ((PAGE, en), (CHINESE, zh)):
             answer = await visitor.get(path, headers={**as_(running, role), **headers})

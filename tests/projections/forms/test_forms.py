@@ -118,6 +118,35 @@ def test_what_was_typed_is_never_code() -> None:
     assert '#eval("1") *b* $x$ <b>' in words(made("work-order"))
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("有异响😀请检查", "有异响〓请检查"),
+        ("한국 ไทย ⚠️", "〓〓〓〓〓⚠"),
+        ("👨\u200d👩\u202e葛\U000e0100", "〓〓葛"),
+        ("q\u0303 \ue000 \uffff \ufeff", "q〓〓〓"),
+    ],
+)
+def test_a_character_that_the_font_lacks_does_not_keep_a_form_from_being_printed(
+    typed: str, shown: str
+) -> None:
+    """K-22: the paper says that something stood there; what is compared is what was typed."""
+    contents = FORMS["reception"].contents(file())
+    contents |= {"symptoms": [("symptom", typed)]}
+    form = pdf("reception", contents, PEOPLE | {"customer_name": "𠮷野"}, None)
+    said = squeezed(words(form))
+    assert shown in said
+    assert "〓野" in said
+    assert stamp(contents) in said
+    assert b"pdfuaid" in form
+
+
+@pytest.mark.parametrize("typed", ["\x00", "\x07", "\x0b", "\x1c", "\x7f", "\x85", "\u1680", "\u2028"])
+def test_no_character_at_all_keeps_a_form_from_being_printed(typed: str) -> None:
+    contents = FORMS["reception"].contents(file()) | {"symptoms": [("symptom", f"前{typed}后")]}
+    assert stamp(contents) in words(pdf("reception", contents, PEOPLE, None))
+
+
 def test_a_pass_that_is_not_released_says_so_and_has_nothing_to_scan() -> None:
     """R-76, K-20."""
     prepared = pdf("gate-pass", FORMS["gate-pass"].contents(file(203)), PEOPLE, None)

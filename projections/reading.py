@@ -68,7 +68,7 @@ LookUp: TypeAlias = Literal["phone", "plate"]
 VISITS = 100
 """Of one vehicle or one person, at most: the latest."""
 VEHICLES = 500
-"""At one site, at most."""
+"""At one site, at most: the latest."""
 PATIENCE = 5.0
 """Seconds a read waits for a view to reach `min_position`."""
 LONGEST_QUEUE = 200
@@ -271,15 +271,15 @@ class Views:
         return released[-1] if released else None
 
     async def visit_files(self, who: Principal, site: str) -> list[Document]:
-        """Of the vehicles that are at a site of the caller's, who came first first."""
+        """Of the vehicles at a site of the caller's, who came first first; of too many, the latest."""
         seeing_people = await self.open_board(who, site)
         async with self.reading(who, VISIT_FILE) as (conn, build):
             query = SQL(
                 "SELECT document FROM {} WHERE site = %s AND open AND received_at IS NOT NULL"
-                " ORDER BY received_at, key LIMIT %s"
+                " ORDER BY received_at DESC, key DESC LIMIT %s"
             ).format(Identifier(build.table))
             found = await sql.rows(conn, query, (site, VEHICLES))
-        return await self._shown([file for [file] in found], seeing_people)
+        return await self._shown([file for [file] in reversed(found)], seeing_people)
 
     async def vehicle(self, who: Principal, vin: str, as_of: AsOf | None = None) -> Read | None:
         """The file of a vehicle: its visits at all sites of the group; of people at the caller's own (K-17).

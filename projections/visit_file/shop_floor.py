@@ -41,7 +41,7 @@ def to_check(files: Iterable[Document]) -> list[Document]:
 def checked(file: Document) -> Document | None:
     """The check after the last work, if it was passed."""
     check = next(iter(_shop(file).get("checks", [])[::-1]), None)
-    since = _shop(file).get("completed_at", "")
+    since = _shop(file).get("completed_at", "~")
     return check if check and check["passed"] and check["at"] >= since else None
 
 
@@ -82,6 +82,12 @@ def asked_for(file: Document) -> str | None:
         if shop.get(due, "") > said and "completed_at" not in shop:
             return name
     return None
+
+
+def to_draw(files: Iterable[Document]) -> list[tuple[Document, list[Document]]]:
+    """Vehicles at work and the parts that may be drawn for them (W-09)."""
+    needed = ((file, parts_needed(file)) for file in at_work(files))
+    return [(file, parts) for file, parts in needed if parts]
 
 
 def parts_needed(file: Document) -> list[Document]:

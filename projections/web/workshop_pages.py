@@ -78,14 +78,13 @@ def workshop_pages(views: Views) -> APIRouter:
     ) -> Response:
         """The parts clerk's: what is awaited, and what may be drawn on which order."""
         files = await here(who, site, min_position)
-        needed = [(file, shop_floor.parts_needed(file)) for file in files]
         awaited = [file for file in files if file.get("workshop", {}).get("parts_awaited")]
         return page(
             request,
             "shop_parts.html",
             who,
             site=site,
-            needed=[(file, parts) for file, parts in needed if parts],
+            needed=shop_floor.to_draw(files),
             awaited=awaited,
         )
 

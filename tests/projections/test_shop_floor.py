@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from events.reception import DeliveryCheckFailed
 from projections.projection import Document
 from projections.visit_file import shop_floor
-from tests.projections.test_visit_file import until
+from tests.projections.test_visit_file import file, until
+from tests.projections.whole_visit import WHOLE_VISIT
 
 
 def waiting(id: str, taken_in_at: str, priority: str | None = None) -> Document:
@@ -72,6 +74,22 @@ def test_parts_are_drawn_for_lines_that_the_customer_agreed_to_and_once() -> Non
     [pads] = shop_floor.parts_needed(until("WorkOrderSigned"))
     assert (pads["line"], pads["code"], pads["quantity"]) == (2, "P-1", "1")
     assert shop_floor.parts_needed(until("PartsPicked")) == []
+
+
+def test_parts_are_drawn_for_vehicles_at_work_only() -> None:
+    """W-09: for any other the workshop refuses them."""
+    at_work = until("WorkDispatched")
+    [(shown, [pads])] = shop_floor.to_draw([until("WorkOrderSigned"), until("VehicleTakenIn"), at_work])
+    assert (shown, pads["code"]) == (at_work, "P-1")
+    assert shop_floor.to_draw([at_work | {"workshop": at_work["workshop"] | {"completed_at": "9"}}]) == []
+
+
+def test_a_vehicle_that_was_sent_back_is_not_checked_until_it_is_done_again() -> None:
+    """W-17, W-19: a check that was passed before does not count."""
+    sent_back = next(n for n, fact in enumerate(WHOLE_VISIT) if isinstance(fact.event, DeliveryCheckFailed))
+    again = file(WHOLE_VISIT[: sent_back + 2])
+    assert shop_floor.at_work([again]) == [again]
+    assert shop_floor.checked(again) is None
 
 
 def test_a_vehicle_is_checked_after_its_last_work() -> None:

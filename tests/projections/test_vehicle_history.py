@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from eventlog import sql
+from projections import reading
 from projections.projection import to_json
 from projections.reading import Views
 from projections.visit_file.history import vehicle_history
@@ -83,6 +84,17 @@ async def views_of(place: Dealership) -> Views:  # noqa: F811
 
 async def came(place: Dealership, id: str, site: str, minute: int) -> None:  # noqa: F811
     await place.receives(id, minute, site)
+
+
+async def test_of_too_many_vehicles_at_a_site_the_latest_are_shown_in_order(
+    place: Dealership,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for id, minute in (("1", 1), ("3", 3), ("2", 2)):
+        await came(place, id, "sh01", minute)
+    monkeypatch.setattr(reading, "VEHICLES", 2)
+    files = await (await views_of(place)).visit_files(ADVISOR, "sh01")
+    assert [each["work_order_id"] for each in files] == ["2", "3"]
 
 
 async def test_the_visits_of_all_sites_are_shown_and_who_looked_is_recorded(place: Dealership) -> None:  # noqa: F811

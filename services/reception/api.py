@@ -100,7 +100,8 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
             new=True,
             expected_version=caller.expected_version,
         )
-        await keyring.give("plate", body.plate, customer)  # of whoever came with it last
+        if handled.recorded:
+            await keyring.give("plate", body.plate, customer)  # of whoever came with it last
         warnings = [] if check_digit_fits else ["The check digit of the VIN does not fit; please compare it."]
         return answer(reception.source, visit_id, handled, warnings)
 

@@ -182,11 +182,15 @@ def _allot(
         for each in day.book.bookings.values()
         if each.holds and each.requested.appointment_id != requested.appointment_id
     ]
-    taken = {each.confirmed.advisor for each in others if each.confirmed.slot_at == slot_at}
+    starts_at = slot_at + timedelta(minutes=day.rules.slot_minutes)
+    taken = {  # until the vehicle is in its bay; other rules may have given out other slots
+        each.confirmed.advisor
+        for each in others
+        if each.confirmed.slot_at < starts_at and slot_at < each.reserved.starts_at
+    }
     advisor = next((n for n in range(1, day.rules.advisors + 1) if n not in taken), None)
     if advisor is None:
         raise Rejected(f"every advisor has an appointment at {day.clock(slot_at)} already")
-    starts_at = slot_at + timedelta(minutes=day.rules.slot_minutes)
     closes = max(each.closes for each in day.slots.hours)
     ends_at = min(starts_at + timedelta(minutes=requested.labour_minutes), closes)
     full = {

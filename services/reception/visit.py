@@ -37,6 +37,7 @@ from services.reception.settlement import Settlement
 class Visit:
     id: str = ""
     work_order_id: str = ""
+    vin: str = ""
     mileage_km: int = 0
     intake: Intake = field(default=Intake())
     quote: Quote = field(default=Quote())
@@ -49,7 +50,7 @@ class Visit:
 def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRules]) -> list[Event]:
     """`by` is who gives the command, `rules` are all versions of the site's."""
     if isinstance(command, ReceiveVehicle):
-        return [] if visit.id else [VehicleReceived(**command.model_dump())]
+        return _receive(command, visit)
     if not visit.id:
         raise Rejected("the vehicle has not been received")
     if isinstance(command, CorrectMileage):
@@ -69,6 +70,14 @@ def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRul
     raise AssertionError(f"nobody decides about {command!r}")
 
 
+def _receive(command: ReceiveVehicle, visit: Visit) -> list[Event]:
+    if not visit.id:
+        return [VehicleReceived(**command.model_dump())]
+    if (command.vin, command.mileage_km) != (visit.vin, visit.mileage_km):
+        raise Rejected("the vehicle of this appointment has been received already")
+    return []
+
+
 def _correct_mileage(command: CorrectMileage, visit: Visit) -> list[Event]:
     if command.mileage_km == visit.mileage_km:
         return []
@@ -84,6 +93,7 @@ def evolve(visit: Visit, event: Event) -> Visit:
                 visit,
                 id=event.visit_id,
                 work_order_id=event.work_order_id,
+                vin=event.vin,
                 mileage_km=event.mileage_km,
                 intake=intake.evolve(visit.intake, event),
             )

@@ -150,6 +150,9 @@ async def test_a_customer_comes_and_is_received_under_the_appointment(
     assert (received.status_code, received.json()["id"]) == (201, made["id"])
     data = (await advisor.recorded())[-1]["data"]
     assert {**data, **book, **known, "book": "sh01.2032-03-08"} == data
+    other = await advisor.send("/reception/v1/visits", {**VISIT, **book, "vin": "LSVAA49J132047371"})
+    assert other.status_code == 409
+    assert other.json()["detail"] == "The vehicle of this appointment has been received already."
 
 
 @pytest.mark.parametrize(

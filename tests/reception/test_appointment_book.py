@@ -227,6 +227,18 @@ def test_each_advisor_receives_one_customer_at_a_time() -> None:
     )
 
 
+def test_an_advisor_is_not_booked_twice_when_other_rules_lay_out_the_day_anew() -> None:
+    """R-04, X-14: 09:15 until 09:30 was given out, and 09:20 until 09:40 would overlap with it."""
+    slow = {"version": 2, "effective": at("00:00", day=2), "slot_minutes": 20, "advisors": 1}
+    anew = Spec(appointment_decider([RULES, RULES.model_copy(update=slow)])).given(*booked)
+    anew.when(another("A2", slot_at=at("09:20"))).then_rejected(
+        "every advisor has an appointment at 09:20 already"
+    )
+    *_, confirmed = anew.when(another("A2", slot_at=at("09:40")))._decide()
+    assert isinstance(confirmed, AppointmentConfirmed)
+    assert confirmed.advisor == 1
+
+
 def test_each_bay_holds_one_vehicle_at_a_time() -> None:
     """R-04."""
     second, third = another("A2", labour_minutes=15), another("A3", slot_at=at("09:30"))

@@ -77,6 +77,14 @@ def test_a_vehicle_is_received_once() -> None:
     visit.given(received).when(receive).then_nothing()
 
 
+@pytest.mark.parametrize("other", [{"vin": "LSVAA4182E2123456"}, {"mileage_km": 12}])
+def test_another_vehicle_is_not_received_under_the_same_appointment(other: dict[str, object]) -> None:
+    """R-13, R-14: the id of somebody else's visit is no answer."""
+    visit.given(received).when(receive.model_copy(update=other)).then_rejected(
+        "the vehicle of this appointment has been received already"
+    )
+
+
 def test_the_vehicle_is_ready_when_its_quality_check_passed() -> None:
     visit.given(received).when(ready).then(readied)
 

@@ -42,6 +42,7 @@ from services.reception.appointment_commands import (
     PatienceEnds,
     Remind,
     RemindNow,
+    SetTime,
     TakeOverAppointment,
 )
 from services.reception.appointment_queue import Queue
@@ -140,7 +141,7 @@ def _book(command: BookAppointment, day: Day) -> list[Event]:
     if not command.agreed:
         raise Rejected("the customer has to agree to the time and to the parts first")
     lead = timedelta(hours=day.rules.lead_time_hours)
-    if command.at < command.slot_at < command.at + lead:
+    if command.entered_at < command.slot_at < command.at + lead:
         raise Rejected(f"an appointment is made at least {day.rules.lead_time_hours} hours before its time")
     dear = tuple(part for part in command.parts if part.unit_fen >= day.rules.high_value_fen)
     requested = AppointmentRequested(
@@ -149,7 +150,7 @@ def _book(command: BookAppointment, day: Day) -> list[Event]:
         high_value_parts=dear,
     )
     number = f"{day.date:%y%m%d}-{day.book.numbers + 1:02}"
-    return [*day.opening(), requested, *_allot(requested, command.slot_at, command.at, number, day)]
+    return [*day.opening(), requested, *_allot(requested, command, number, day)]
 
 
 def _take_over(command: TakeOverAppointment, day: Day) -> list[Event]:
@@ -161,21 +162,24 @@ def _take_over(command: TakeOverAppointment, day: Day) -> list[Event]:
     if not command.expected:
         raise Rejected("the customer is not expected on that day any more")
     requested = command.requested.model_copy(update={"book": day.name})
-    confirmed = _allot(requested, command.slot_at, command.at, command.number, day, command.moved_from)
+    confirmed = _allot(requested, command, command.number, day, command.moved_from)
     return [*day.opening(), requested, *confirmed]
 
 
 def _allot(
     requested: AppointmentRequested,
-    slot_at: datetime,
-    at: datetime,
+    command: SetTime,
     number: str,
     day: Day,
     moved_from: date | None = None,
 ) -> list[Event]:
     """An advisor and a bay that nobody else has. Raises Rejected with the reason why there is none."""
-    if slot_at <= at:
+    slot_at, now = command.slot_at, command.entered_at
+    if slot_at <= now:
         raise Rejected("the time of the appointment has passed already")
+    zone = day.rules.opening.zone
+    if command.at.astimezone(zone).date() != now.astimezone(zone).date():
+        raise Rejected("an appointment is entered on the day on which it was agreed")
     _must_begin_a_slot(slot_at, day)
     others = [
         each
@@ -216,7 +220,7 @@ def _allot(
             number=number,
             slot_at=slot_at,
             advisor=advisor,
-            reminders_at=tuple(sorted(each for each in before if each > at)),
+            reminders_at=tuple(sorted(each for each in before if each > now)),
             missed_at=slot_at + timedelta(minutes=day.rules.missed_after_minutes),
             rules=day.rules.version,
             moved_from=moved_from,
@@ -241,11 +245,11 @@ def _decide_about(command: AboutAppointment, booking: Booking, day: Day) -> list
     about = {"book": day.name, "appointment_id": command.appointment_id}
     about["work_order_id"] = booking.requested.work_order_id
     match command:
-        case MoveAppointment(slot_at=slot_at, at=at):
+        case MoveAppointment(slot_at=slot_at):
             if booking.status == "booked" and booking.confirmed.slot_at == slot_at:
                 return []
             _must_be_expected(booking)
-            allotted = _allot(booking.requested, slot_at, at, booking.confirmed.number, day)
+            allotted = _allot(booking.requested, command, booking.confirmed.number, day)
             return [AppointmentRescheduled(**about, to=slot_at, to_book=day.name), *allotted]
         case FreeMoved(to=to, to_book=to_book):
             return [AppointmentRescheduled(**about, to=to, to_book=to_book)] if booking.holds else []

@@ -34,8 +34,13 @@ class AboutAppointment(AboutDay):
     appointment_id: str
 
 
-class BookAppointment(AboutAppointment):
+class SetTime(AboutAppointment):
     slot_at: datetime
+    entered_at: datetime
+    """When a late entry is made; `at` is when the customer agreed."""
+
+
+class BookAppointment(SetTime):
     agreed: bool
     kind: BookingKind
     channel: BookingChannel
@@ -54,10 +59,9 @@ class BookAppointment(AboutAppointment):
     plate: Sealed
 
 
-class TakeOverAppointment(AboutAppointment):
+class TakeOverAppointment(SetTime):
     """From another day."""
 
-    slot_at: datetime
     requested: AppointmentRequested
     expected: bool
     """Whether that day still expects the customer."""
@@ -65,10 +69,8 @@ class TakeOverAppointment(AboutAppointment):
     moved_from: date
 
 
-class MoveAppointment(AboutAppointment):
+class MoveAppointment(SetTime):
     """To another time of the same day."""
-
-    slot_at: datetime
 
 
 class FreeMoved(AboutAppointment):

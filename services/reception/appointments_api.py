@@ -178,7 +178,8 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
     async def book(body: Book, caller: Annotated[Caller, commanding(Action.APPOINTMENT_BOOK)]) -> Response:
         """A number, a time, an advisor and a bay for a customer (R-03 … R-05); name, phone and plate are
         sealed before they are stored."""
-        at, appointment_id = _at(body), caller.new_id()
+        now, appointment_id = datetime.now(UTC), caller.new_id()
+        at = _agreed(body, now)
         prices = in_force(await price_lists_of(reception, caller.site), at)
         rules = await rules_of(reception, caller.site)
         parts, minutes = _parts(body, prices), _labour(body, prices)
@@ -191,6 +192,7 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
                 **sealed,
                 "book": book_of(caller.site, site_date(rules, body.slot_at)),
                 "at": at,
+                "entered_at": now,
                 "appointment_id": appointment_id,
                 "labour_minutes": minutes,
                 "parts": parts,
@@ -213,11 +215,14 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
     ) -> Response:
         """The customer comes at another time (R-12). On another day, that day takes the appointment over
         first; this one lets go of it when it hears so."""
-        here, at = f"{caller.site}.{date}", _at(body)
+        here, now = f"{caller.site}.{date}", datetime.now(UTC)
+        at = _agreed(body, now)
         rules = await rules_of(reception, caller.site)
         there = book_of(caller.site, site_date(rules, body.slot_at))
         if there == here:
-            move = do.MoveAppointment(book=here, at=at, appointment_id=id, slot_at=body.slot_at)
+            move = do.MoveAppointment(
+                book=here, at=at, entered_at=now, appointment_id=id, slot_at=body.slot_at
+            )
             return await give(move, body, caller, id)
         stream = book_stream(here)
         history = await reception.stream(stream)
@@ -232,6 +237,7 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         take_over = do.TakeOverAppointment(
             book=there,
             at=at,
+            entered_at=now,
             appointment_id=id,
             slot_at=body.slot_at,
             requested=booking.requested,
@@ -322,6 +328,11 @@ def _labour(body: Book, prices: PriceList) -> int:
     if not body.operations:
         raise Problem(422, "Name the operations, or estimate the minutes of labour.")
     return sum(listed[code].labour_minutes for code in body.operations)
+
+
+def _agreed(body: Body, now: datetime) -> datetime:
+    """When the customer agreed: not after it is entered, however the clocks differ."""
+    return min(body.occurred_at or now, now)
 
 
 def _at(body: Body) -> datetime:

@@ -55,6 +55,7 @@ opened = AppointmentDayOpened(
 make = do.BookAppointment(
     book=BOOK,
     at=NOW,
+    entered_at=NOW,
     appointment_id="A1",
     slot_at=at("09:15"),
     agreed=True,
@@ -70,6 +71,11 @@ make = do.BookAppointment(
     phone=sealed,
     plate=sealed,
 )
+
+
+def when(moment: datetime) -> dict[str, datetime]:
+    """Agreed and entered."""
+    return {"at": moment, "entered_at": moment}
 
 
 def another(id: str, **changed: object) -> do.BookAppointment:
@@ -108,7 +114,7 @@ def facts(command: do.BookAppointment, number: int = 1, advisor: int = 1, bay: i
 
 booked = [opened, *facts(make)]
 about = {"book": BOOK, "appointment_id": "A1", "work_order_id": "A1"}
-move = do.MoveAppointment(book=BOOK, at=NOW, appointment_id="A1", slot_at=at("14:00"))
+move = do.MoveAppointment(book=BOOK, at=NOW, entered_at=NOW, appointment_id="A1", slot_at=at("14:00"))
 cancel = do.CancelAppointment(book=BOOK, at=NOW, appointment_id="A1", reason="customer")
 cancelled = AppointmentCancelled(**about, reason="customer")
 remind = do.Remind(book=BOOK, at=NOW, appointment_id="A1", channel="phone", outcome="comes")
@@ -176,23 +182,40 @@ def test_parts_of_high_value_are_prepared() -> None:
 @pytest.mark.parametrize("given_at", [at("09:16", day=2), at("09:14")])
 def test_an_appointment_is_made_a_day_ahead(given_at: datetime) -> None:
     """R-01."""
-    book.given(opened).when(another("A1", at=given_at)).then_rejected(
+    book.given(opened).when(another("A1", **when(given_at))).then_rejected(
         "an appointment is made at least 24 hours before its time"
     )
 
 
 def test_just_a_day_ahead_is_early_enough() -> None:
     """R-01, R-11: a reminder whose time has come already is not set."""
-    *_, confirmed = book.decider.decide(another("A1", at=at("09:15", day=2)), book.decider.initial)
+    *_, confirmed = book.decider.decide(another("A1", **when(at("09:15", day=2))), book.decider.initial)
     assert isinstance(confirmed, AppointmentConfirmed)
     assert confirmed.reminders_at == (at("21:15", day=2),)
 
 
 @pytest.mark.parametrize("passed", [at("09:15"), at("12:00", day=4)])
 def test_nobody_books_in_the_past(passed: datetime) -> None:
-    book.given(opened).when(another("A1", at=passed)).then_rejected(
+    book.given(opened).when(another("A1", **when(passed))).then_rejected(
         "the time of the appointment has passed already"
     )
+
+
+def test_a_late_entry_books_no_time_that_has_passed_meanwhile() -> None:
+    """R-01: agreed in time, entered too late; nobody would be reminded, and the customer has missed it."""
+    soon = RULES.model_copy(update={"lead_time_hours": 0})
+    late = {"at": at("09:00"), "entered_at": at("09:20")}
+    Spec(appointment_decider([soon])).given(opened).when(another("A1", **late)).then_rejected(
+        "the time of the appointment has passed already"
+    )
+
+
+def test_the_lead_time_of_a_late_entry_counts_from_when_the_customer_agreed() -> None:
+    """R-01, R-11: the reminders are those that are still ahead."""
+    late = another("A1", at=at("09:00", day=2), entered_at=at("21:30", day=2))
+    *_, confirmed = book.given(opened).when(late)._decide()
+    assert isinstance(confirmed, AppointmentConfirmed)
+    assert confirmed.reminders_at == ()
 
 
 @pytest.mark.parametrize(
@@ -277,7 +300,7 @@ def test_moving_to_the_same_time_changes_nothing() -> None:
 
 def test_an_appointment_is_moved_up_to_the_last_minute() -> None:
     """R-12: the second call comes when the time is near; the lead time was kept when it was made."""
-    assert book.given(*booked).when(move.model_copy(update={"at": at("09:10")}))._decide()
+    assert book.given(*booked).when(move.model_copy(update=when(at("09:10"))))._decide()
 
 
 def test_an_appointment_is_not_moved_to_where_somebody_else_is() -> None:
@@ -292,6 +315,7 @@ assert isinstance(confirmed_earlier, AppointmentConfirmed)
 take_over = do.TakeOverAppointment(
     book=BOOK,
     at=NOW,
+    entered_at=NOW,
     appointment_id="A1",
     slot_at=make.slot_at,
     requested=requested_earlier.model_copy(update={"book": "sh01.2026-03-02"}),
@@ -307,6 +331,15 @@ def test_a_customer_comes_on_another_day() -> None:
     moved = confirmed.model_copy(update={"number": "260302-07", "moved_from": date(2026, 3, 2)})
     book.given().when(take_over).then(opened, requested, reserved, moved)
     book.given(opened, requested, reserved, moved).when(take_over).then_nothing()
+
+
+@pytest.mark.parametrize("command", [make, move, take_over])
+def test_a_late_entry_is_made_on_the_same_day(command: do.SetTime) -> None:
+    """R-01: or whoever books would say themselves when the lead time began."""
+    earlier = command.model_copy(update={"at": NOW - timedelta(days=1)})
+    book.given(*(booked if command is move else [opened])).when(earlier).then_rejected(
+        "an appointment is entered on the day on which it was agreed"
+    )
 
 
 def test_an_appointment_does_not_come_back_before_it_has_gone() -> None:
@@ -373,7 +406,7 @@ def test_who_does_not_come_has_missed_it() -> None:
     """K-24: half an hour after the time."""
     book.given(*booked).when(miss).then(missed)
     book.given(*booked).when(miss.model_copy(update={"at": at("09:44")})).then_nothing()
-    book.given(*booked, missed).when(another("A2", at=at("09:15", day=2))).then(
+    book.given(*booked, missed).when(another("A2", **when(at("09:15", day=2)))).then(
         facts(another("A2"), 2)[0],
         facts(another("A2"), 2)[1],
         facts(another("A2"), 2)[2].model_copy(update={"reminders_at": (at("21:15", day=2),)}),

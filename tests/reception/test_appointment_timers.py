@@ -14,7 +14,7 @@ from services.reception.appointment_book import appointment_decider, book_of, bo
 from services.reception.appointment_slots import site_date, slots_of
 from services.reception.appointment_timers import appointment_timers
 from services.reception.rules import SHIPPED_RULES
-from tests.reception.test_appointment_book import make
+from tests.reception.test_appointment_book import make, when
 
 NOW = datetime.now(UTC)
 
@@ -52,7 +52,7 @@ async def give(reception: EventStore, command: do.DayCommand) -> str:
 async def booked(reception: EventStore, slot_at: datetime) -> str:
     """Made two days before."""
     book = book_of("sh01", site_date(SHIPPED_RULES, slot_at))
-    made = {"book": book, "at": slot_at - timedelta(days=2), "slot_at": slot_at}
+    made = {"book": book, "slot_at": slot_at, **when(slot_at - timedelta(days=2))}
     return await give(reception, make.model_copy(update=made))
 
 

@@ -54,7 +54,10 @@ class Progress:
     last: tuple[datetime, bool, str | None] | None = None
     delays: int = 0
     delay_minutes: int = 0
-    in_the_way: tuple[str, ...] = ()
+    in_the_way: frozenset[str] = frozenset()
+    """Belongings that the customer was asked about."""
+    released: frozenset[str] = frozenset()
+    """Belongings that the customer lets us touch."""
 
 
 def decide(command: ProgressCommand, order: "WorkOrder") -> list[Event]:
@@ -90,14 +93,16 @@ def decide(command: ProgressCommand, order: "WorkOrder") -> list[Event]:
                 )
             ]
         case AskForBelongings(items=items):
-            if progress.in_the_way == items:
+            new = _without(items, progress.in_the_way | progress.released)
+            if not new:
                 return []
             order.must_be("in work", to="cleared of belongings")
-            return [BelongingsInTheWay(work_order_id=id, visit_id=order.visit_id, items=items)]
+            return [BelongingsInTheWay(work_order_id=id, visit_id=order.visit_id, items=new)]
         case ReleaseBelongings(items=items):
-            if not progress.in_the_way:
+            new = _without(items, progress.released)
+            if not new or order.stage == "closed":
                 return []
-            return [BelongingsReleased(work_order_id=id, items=items)]
+            return [BelongingsReleased(work_order_id=id, items=new)]
 
 
 def watch(
@@ -157,10 +162,16 @@ def evolve(progress: Progress, event: Event) -> Progress:
         case ReworkOrdered():  # nobody knows how long that takes until a delay is reported
             return replace(progress, watch=None)
         case BelongingsInTheWay(items=items):
-            return replace(progress, in_the_way=items)
-        case BelongingsReleased():
-            return replace(progress, in_the_way=())
+            return replace(progress, in_the_way=progress.in_the_way | {*items})
+        case BelongingsReleased(items=items):
+            return replace(
+                progress, in_the_way=progress.in_the_way - {*items}, released=progress.released | {*items}
+            )
     return progress
+
+
+def _without(items: tuple[str, ...], known: frozenset[str]) -> tuple[str, ...]:
+    return tuple(item for item in dict.fromkeys(items) if item not in known)
 
 
 def _expected(order: "WorkOrder") -> int:

@@ -141,7 +141,7 @@ async def test_the_workshop_reacts_once(
         ((*in_work, added, revised), RELEASE, approved),
         ((*in_work, added, revised), DROP, declined),
         ((*in_work, added, dropped), RELEASE, approved),
-        (signed, CONSENT, consented),
+        ((*signed, in_the_way, free), CONSENT, consented),
         (in_work, SEND_BACK, sent_back),
         ((*in_check, passed, closed), CLOSE, delivered),
     ],

@@ -22,6 +22,7 @@ from tests.spec import Spec
 from tests.workshop.test_work_order import (
     AT,
     authorised,
+    closed,
     completed,
     dispatch,
     dispatched,
@@ -185,9 +186,27 @@ def test_belongings_are_left_alone_until_the_customer_agrees() -> None:
     work_order.given(*signed, in_the_way).when(may).then(free)
 
 
-def test_an_agreement_that_nobody_waits_for_changes_nothing() -> None:
+def test_what_else_is_in_the_way_is_asked_for_beside_it() -> None:
+    """W-10: an agreement to one thing is none to another."""
+    both = ask.model_copy(update={"items": ("child seat", "golf bag", "golf bag")})
+    bag = in_the_way.model_copy(update={"items": ("golf bag",)})
+    work_order.given(*signed, in_the_way).when(both).then(bag)
+    work_order.given(*signed, in_the_way, bag).when(may).then(free)
+    work_order.given(*signed, in_the_way, bag, free).when(
+        may.model_copy(update={"items": ("child seat", "golf bag")})
+    ).then(free.model_copy(update={"items": ("golf bag",)}))
+
+
+def test_an_agreement_given_twice_is_one() -> None:
     work_order.given(*signed, in_the_way, free).when(may).then_nothing()
-    work_order.given(*signed).when(may).then_nothing()
+    work_order.given(*in_check, closed).when(may).then_nothing()
+
+
+def test_nobody_is_asked_again_for_what_may_be_touched() -> None:
+    """W-10: also what the customer agreed to before anybody asked."""
+    work_order.given(*signed, in_the_way, free).when(ask).then_nothing()
+    work_order.given(*signed).when(may).then(free)
+    work_order.given(*signed, free).when(ask).then_nothing()
 
 
 def test_nobody_asks_for_belongings_in_a_car_that_nobody_works_on() -> None:

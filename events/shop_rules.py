@@ -5,6 +5,7 @@ for under a version stays as it was under it.
 """
 
 from typing import Annotated, Literal, Self, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -68,6 +69,8 @@ class WorkshopRules(_Rules):
     version: Version
     owner: Owner
     effective: AwareDatetime
+    zone: ZoneInfo = ZoneInfo("Asia/Shanghai")
+    """In which the site counts its days."""
     dispatch: Annotated[tuple[DispatchMode, ...], Field(min_length=1)] = ("to_team", "own_team")
     """The modes in which work may be given (W-20)."""
     check_percent: Percent = 70

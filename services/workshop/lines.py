@@ -1,13 +1,15 @@
 """The lines of a work order: what the customer signed may be worked on, what was found later waits for an
 answer to what it is now, and parts are drawn on released lines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from eventlog.decider import Rejected
 from events import Event
 from events.lines import Trade, revision_hash
+from events.shop_rules import WorkshopRules
 from events.workshop import (
     LineCompleted,
     LineStarted,
@@ -22,6 +24,7 @@ from events.workshop import (
     ReworkOrdered,
     WorkAuthorised,
 )
+from services.versions import in_force
 from services.workshop.commands import (
     AddRepair,
     AwaitParts,
@@ -62,8 +65,8 @@ class Line:
     minutes: int = 0
     trade: Trade | None = None
     technician: str | None = None
-    awaited: tuple[str, ...] = ()
-    """The parts it waits for."""
+    awaited: tuple[tuple[str, ...], datetime | None] | None = None
+    """The parts it waits for, and when they are expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Lines:
         )
 
 
-def decide(command: LineCommand, order: "WorkOrder") -> list[Event]:
+def decide(command: LineCommand, order: "WorkOrder", rules: Sequence[WorkshopRules]) -> list[Event]:
     id, lines = command.work_order_id, order.lines
     match command:
         case AddRepair():
@@ -110,7 +113,7 @@ def decide(command: LineCommand, order: "WorkOrder") -> list[Event]:
             if not order.accepted:
                 raise Rejected("the team has not taken the vehicle over yet")
             _may_be_worked_on(number, line)
-            _licensed(command, line)
+            _licensed(command, line, in_force(rules, command.at))
             return [LineStarted(work_order_id=id, line=number, technician=technician)]
         case CompleteLine(line=number):
             line = _line(lines, number)
@@ -119,9 +122,9 @@ def decide(command: LineCommand, order: "WorkOrder") -> list[Event]:
             if line.state != "in work":
                 raise Rejected(f"nobody works on line {number}")
             return [LineCompleted(work_order_id=id, line=number)]
-        case AwaitParts(line=number, parts=parts):
+        case AwaitParts(line=number, parts=parts, expected_at=expected_at):
             line = _line(lines, number)
-            if line.awaited == parts:
+            if line.awaited == (parts, expected_at):
                 return []
             order.must_be("in work", to="waiting for parts")
             _may_be_worked_on(number, line)
@@ -174,15 +177,15 @@ def evolve(lines: Lines, event: Event) -> Lines:
             return _become(lines, "done", *lines.of_state(*OPEN, "to be done again"))
         case ReworkOrdered():
             return _become(lines, "to be done again", *lines.of_state("done"))
-        case PartsAwaited(line=number, parts=parts):
-            return _with(lines, number, replace(lines.by_number[number], awaited=parts))
+        case PartsAwaited(line=number, parts=parts, expected_at=expected_at):
+            return _with(lines, number, replace(lines.by_number[number], awaited=(parts, expected_at)))
         case PartsPicked(parts=parts, slip=slip):
             there = {part.line for part in parts}
             return replace(
                 lines,
                 slips=slip,
                 by_number={
-                    n: replace(line, awaited=()) if n in there else line
+                    n: replace(line, awaited=None) if n in there else line
                     for n, line in lines.by_number.items()
                 },
             )
@@ -196,9 +199,8 @@ def _revision(
     if order.visit_id is None:
         raise Rejected("this work order has no visit whose customer could be asked")
     parts_fen = sum(part.total_fen for part in command.parts or ())
-    if (command.labour_fen is not None or command.parts) and command.price_fen != parts_fen + (
-        command.labour_fen or 0
-    ):
+    itemised = command.labour_fen is not None or command.parts is not None
+    if itemised and command.price_fen != parts_fen + (command.labour_fen or 0):
         raise Rejected(
             f"labour of {command.labour_fen or 0} fen and parts of {parts_fen} fen "
             f"are not {command.price_fen} fen"
@@ -214,7 +216,8 @@ def _revise(command: ReviseRepair, order: "WorkOrder", line: Line) -> list[Event
     if not line.added:
         raise Rejected(f"line {number} was signed with the work order; add what is new as a line of its own")
     revision = line.revision or 1
-    if _revision(command, order, number, revision)["hash"] == line.hash:
+    same = _revision(command, order, number, revision)["hash"] == line.hash
+    if same and command.trade == line.trade:
         return []
     if line.state == "dropped":
         raise Rejected(f"the customer declined line {number}; add what is new as a line of its own")
@@ -238,11 +241,11 @@ def _may_be_worked_on(number: int, line: Line) -> None:
             raise Rejected(f"line {number} is done")
 
 
-def _licensed(command: StartLine, line: Line) -> None:
+def _licensed(command: StartLine, line: Line, rules: WorkshopRules) -> None:
     if not command.licences or line.trade is None:
         return
     until = command.licences.get(line.trade)
-    if until is None or until < command.at.date():
+    if until is None or until < command.at.astimezone(rules.zone).date():
         trade = {"mechatronic": "mechatronic", "body_paint": "body and paint"}[line.trade]
         raise Rejected(f"{command.technician} has no licence for {trade} work")
 

@@ -27,10 +27,12 @@ def decide(command: LicenseTechnician, licences: Licences, rules: Sequence[Works
     new = command.licensed
     if licences.get(new.trade) == new:
         return []
-    least = in_force(rules, command.at).licence_percent
-    if new.test_percent < least:
-        raise Rejected(f"a licence takes {least} percent in the practical test, not {new.test_percent}")
-    if new.valid_until < command.at.date():
+    now = in_force(rules, command.at)
+    if new.test_percent < now.licence_percent:
+        raise Rejected(
+            f"a licence takes {now.licence_percent} percent in the practical test, not {new.test_percent}"
+        )
+    if new.valid_until < command.at.astimezone(now.zone).date():
         raise Rejected("this licence would have ended already")
     return [new]
 
@@ -45,7 +47,8 @@ def staff_decider(rules: Sequence[WorkshopRules]) -> Decider[Licences, LicenseTe
 
 
 def staff_stream(site: str, person: str) -> str:
-    return f"staff-{site}-{person}"
+    """No site has a dot in its name."""
+    return f"staff-{site}.{person}"
 
 
 async def licences_of(workshop: Log, site: str, person: str) -> Mapping[Trade, date]:

@@ -87,7 +87,7 @@ def _decide(command: Command, order: WorkOrder, rules: Sequence[WorkshopRules]) 
     if not order.opened:
         raise Rejected("the work order is not open")
     if isinstance(command, get_args(LineCommand)):
-        return lines.decide(command, order)
+        return lines.decide(command, order, rules)
     if isinstance(command, get_args(ProgressCommand)):
         return progress.decide(command, order)
     if isinstance(command, get_args(CheckCommand)):

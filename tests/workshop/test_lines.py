@@ -1,6 +1,6 @@
 """The rules of lines: what may be worked on, what waits for an answer to what it is now, and parts."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -138,6 +138,14 @@ def test_labour_and_parts_of_a_find_are_apart_and_add_up() -> None:
     )
 
 
+def test_a_find_without_labour_whose_parts_cost_nothing_has_no_price() -> None:
+    """R-48: nobody could say what it is for."""
+    bare = add.model_copy(update={"parts": ()})
+    work_order.given(*in_work).when(bare).then_rejected(
+        "labour of 0 fen and parts of 0 fen are not 68000 fen"
+    )
+
+
 @pytest.mark.parametrize("before", [(), (released,)])
 def test_another_price_asks_the_customer_again(before: tuple[Event, ...]) -> None:
     """R-65."""
@@ -154,6 +162,7 @@ def test_another_price_asks_the_customer_again(before: tuple[Event, ...]) -> Non
         {"labour_fen": 30_000, "parts": (pads,)},
         {"labour_minutes": 30},
         {"description": "brake pads and discs"},
+        {"trade": "body_paint"},
     ],
     ids=str,
 )
@@ -280,6 +289,25 @@ def test_who_is_registered_works_in_their_trade(licences: dict[Any, date], may: 
     spec.then(started) if may else spec.then_rejected("zhao has no licence for mechatronic work")
 
 
+def test_a_find_takes_a_licence_for_its_trade() -> None:
+    """W-30."""
+    found = added.model_copy(update={"line": 3, "trade": "body_paint"})
+    command = start.model_copy(update={"line": 3, "licences": {"mechatronic": date(2027, 1, 1)}})
+    history = (*signed, found, released.model_copy(update={"line": 3}))
+    work_order.given(*history).when(command).then_rejected("zhao has no licence for body and paint work")
+
+
+def test_the_last_day_of_a_licence_ends_at_the_site() -> None:
+    """W-30: not in Greenwich."""
+    licences = {"mechatronic": date(2026, 3, 2)}
+    evening, night = (
+        start.model_copy(update={"licences": licences, "at": datetime(2026, 3, 2, hour, tzinfo=UTC)})
+        for hour in (15, 16)
+    )
+    work_order.given(*signed).when(evening).then(started)
+    work_order.given(*signed).when(night).then_rejected("zhao has no licence for mechatronic work")
+
+
 def test_a_line_is_done() -> None:
     work_order.given(*signed, started).when(end).then(ended)
     work_order.given(*signed, started, ended).when(end).then_nothing()
@@ -315,6 +343,15 @@ def test_a_line_waits_for_parts() -> None:
     work_order.given(*signed).when(wait).then(awaited)
     work_order.given(*signed, awaited).when(wait).then_nothing()
     work_order.given(*signed, awaited, picked).when(wait).then(awaited)
+
+
+def test_parts_that_come_on_another_day_are_news() -> None:
+    """R-46, W-34."""
+    later = AT + timedelta(days=1)
+    put_off = awaited.model_copy(update={"expected_at": later})
+    command = wait.model_copy(update={"expected_at": later})
+    work_order.given(*signed, awaited).when(command).then(put_off)
+    work_order.given(*signed, awaited, put_off).when(command).then_nothing()
 
 
 def test_no_parts_are_awaited_for_what_may_not_be_done() -> None:

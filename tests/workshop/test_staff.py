@@ -1,12 +1,12 @@
 """The rules of licences."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
 from events.workshop import TechnicianLicensed
 from services.workshop.rules import SHIPPED
-from services.workshop.staff import LicenseTechnician, staff_decider
+from services.workshop.staff import LicenseTechnician, staff_decider, staff_stream
 from tests.spec import Spec
 from tests.workshop.test_work_order import AT
 
@@ -43,3 +43,15 @@ def test_less_than_90_percent_is_not_enough(percent: int) -> None:
 def test_a_licence_that_is_over_is_none() -> None:
     over = licensed.model_copy(update={"valid_until": date(2026, 3, 1)})
     staff.given().when(LicenseTechnician(over, AT)).then_rejected("this licence would have ended already")
+
+
+def test_a_licence_is_over_when_its_last_day_is_over_at_the_site() -> None:
+    """W-30: not when it is over in Greenwich."""
+    last = licensed.model_copy(update={"valid_until": date(2026, 3, 2)})
+    evening, night = (datetime(2026, 3, 2, hour, tzinfo=UTC) for hour in (15, 16))
+    staff.given().when(LicenseTechnician(last, evening)).then(last)
+    staff.given().when(LicenseTechnician(last, night)).then_rejected("this licence would have ended already")
+
+
+def test_people_of_two_sites_are_not_taken_for_each_other() -> None:
+    assert staff_stream("sh", "1-wang") != staff_stream("sh-1", "wang")

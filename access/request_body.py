@@ -28,10 +28,21 @@ class RequestBody(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _storable(cls, value: Any) -> Any:
-        texts = value if isinstance(value, list) else [value]
-        if any(isinstance(text, str) and "\0" in text for text in texts):
+        if _holds_nul(value):
             raise ValueError("the character NUL cannot be stored; please leave it out")
         return value
+
+
+def _holds_nul(value: Any) -> bool:
+    """However deep: below a field there may be rules and prices, which are no bodies of their own."""
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(map(_holds_nul, (*value.keys(), *value.values())))
+        case list():
+            return any(map(_holds_nul, value))
+    return False
 
 
 def _parts(value: Any) -> Iterable[Any]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from access.guard import needs, public
@@ -29,21 +29,11 @@ from services.versions import Publish, Versioned, in_force
 V = TypeVar("V", bound=Versioned)
 
 
-class _Published(Body):
-    @model_validator(mode="before")
-    @classmethod
-    def _printable(cls, value: Any) -> Any:
-        """NUL cannot be stored, however deep it lies; the base looks at the first level only."""
-        if _holds_nul(value):
-            raise ValueError("the character NUL cannot be stored; please leave it out")
-        return value
-
-
-class NewRules(_Published):
+class NewRules(Body):
     rules: ReceptionRules
 
 
-class NewPriceList(_Published):
+class NewPriceList(Body):
     price_list: PriceList
 
 
@@ -124,14 +114,3 @@ def _site(principal: Principal) -> str:
     if principal.site is None:
         raise Problem(403, "This token covers several sites; use one of the site where this happens.")
     return principal.site
-
-
-def _holds_nul(value: Any) -> bool:
-    match value:
-        case str():
-            return "\0" in value
-        case dict():
-            return any(map(_holds_nul, (*value.keys(), *value.values())))
-        case list():
-            return any(map(_holds_nul, value))
-    return False

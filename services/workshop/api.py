@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.responses import Response
 
 from access.request_body import RequestBody
@@ -72,7 +72,8 @@ class Repair(Body):
     price_fen: Annotated[int, Field(ge=0, le=10**9, strict=True)]
     delay_minutes: Annotated[int, Field(ge=0, le=100_000, strict=True)]
     """How much later the vehicle will be ready: told to the customer in the same call (R-61)."""
-    trade: Trade | None = None
+    trade: Trade = "mechatronic"
+    """Of the technician who may do it (W-30)."""
     labour_minutes: Annotated[Minutes, Field(strict=True)] | None = None
     labour_fen: Amount | None = None
     parts: Annotated[tuple[Needed, ...], Field(max_length=50)] | None = None
@@ -86,11 +87,17 @@ class Await(Body):
     expected_at: Time | None = None
 
 
+def _some(quantity: str) -> str:
+    if not Decimal(quantity):
+        raise ValueError("draw more than nothing")
+    return quantity
+
+
 class Picked(RequestBody):
     line: Annotated[int, Field(ge=1, le=1_000, strict=True)]
     code: Word
     name: Word
-    quantity: Annotated[str, Field(pattern=r"^[0-9]{1,5}(\.[0-9]{1,3})?$")]
+    quantity: Annotated[str, Field(pattern=r"^[0-9]{1,5}(\.[0-9]{1,3})?$"), AfterValidator(_some)]
 
 
 class Pick(Body):

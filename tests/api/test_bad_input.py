@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from access.issuer import AUDIENCE, ISSUER, Issuer
+from services.workshop.rules import SHIPPED
 from tests.api.conftest import Somebody
 from tests.journeys.story import Visit
 from tests.system import Running
@@ -35,6 +36,7 @@ COMPLAINT = {
     "phone": "13812345678",
     "narrative": "等了两个小时。",
 }
+RULES = SHIPPED[0].model_dump(mode="json") | {"version": 2}
 INSIDES = ("Traceback", "psycopg", "asyncpg", ".py", 'File "', "SELECT ", "127.0.0.1", "pydantic", "0x")
 VIN = "a VIN has 17 letters and digits, without I, O and Q"
 NUL = "the character NUL cannot be stored"
@@ -147,6 +149,8 @@ async def test_a_bad_visit_is_refused(
             {"description": "\0pads", "price_fen": 1, "delay_minutes": 1},
             "description",
         ),
+        ("/workshop/v1/rules", "department_manager", {"rules": RULES | {"owner": "a\0"}}, "rules"),
+        ("/reception/v1/rules", "department_manager", {"rules": {"opening": {"\0": 1}}}, "rules"),
         ("/v1/work-orders/{id}/reveal", "advisor", {"reason": "why\0not"}, "reason"),
         ("/reception/v1/parked/0/discard", "operator", {"reason": "why\0not"}, "reason"),
     ],
@@ -157,6 +161,17 @@ async def test_nul_is_refused_in_every_text(
     person = somebody(role)
     refused(await person.send(path.format(id=order.id), body), 422, f"{field}: {NUL}")
     assert await person.recorded() == []
+
+
+async def test_nobody_draws_nothing(somebody: Callable[..., Somebody], order: Visit) -> None:
+    """W-09."""
+    clerk = somebody("parts_clerk")
+    part = {"line": 1, "code": "OIL", "name": "oil", "quantity": "0.000"}
+    drawn = await clerk.send(
+        f"/workshop/v1/work-orders/{order.id}/parts/pick", {"parts": [part], "technician": "zhao"}
+    )
+    refused(drawn, 422, "parts.0.quantity: draw more than nothing")
+    assert await clerk.recorded() == []
 
 
 @pytest.mark.parametrize(

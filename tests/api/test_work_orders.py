@@ -125,6 +125,16 @@ async def test_a_technician_who_is_registered_works_in_their_trade(running: Runn
     )
 
 
+async def test_a_find_is_mechatronic_work_unless_somebody_says_otherwise(running: Running) -> None:
+    """W-30: or nobody would be asked for a licence."""
+    find = {"description": "前刹车片", "price_fen": 1, "delay_minutes": 1}
+    for said, trade in (({}, "mechatronic"), ({"trade": "body_paint"}, "body_paint")):
+        visit = await (await Visit(running).received()).dispatched()
+        found = await running.post(f"{paths(visit)}/repairs", find | said, "technician")
+        visit.position = found["position"]
+        assert (await told(visit, "repair_added"))["trade"] == trade
+
+
 async def test_rules_of_the_workshop_are_published_for_their_site(running: Running) -> None:
     """X-14, X-15."""
     published = await running.send(

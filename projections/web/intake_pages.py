@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from access.guard import needs
-from access.problems import missing
+from access.problems import Problem, missing
 from access.roles import Action
 from access.tokens import Principal
 from events.walk_around import ENGINE_BAY, ITEMS
@@ -55,9 +55,12 @@ def intake_pages(views: Views) -> APIRouter:
     async def intake(
         request: Request,
         id: str,
-        who: Annotated[Principal, needs(Action.VISIT_INSPECT)],
+        who: Annotated[Principal, needs(Action.WORK_ORDER_READ)],
         min_position: MinPosition = None,
     ) -> Response:
+        """For who inspects, and for the manager who takes part (R-58)."""
+        if not (who.may(Action.VISIT_INSPECT) or who.may(Action.VISIT_MANAGE)):
+            raise Problem(403, f"The role {who.role} does not include {Action.VISIT_INSPECT}.")
         if min_position:
             await views.wait_for(VISIT_FILE, min_position)
         read = await views.visit_file(who, id)

@@ -101,6 +101,7 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
             await views.wait_for(WORK_ORDER_BOARD, min_position)
             await views.wait_for(WORK_ORDER_TIMELINE, min_position)
         read = await views.work_order(who, id, as_of)
+        file = await views.visit_file(who, id) if as_of is None else None
         timeline = await views.work_order_timeline(who, id, as_of, limit=ENTRIES, before=next)
         if read is None or timeline is None:
             raise missing()
@@ -111,6 +112,7 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
             read=read,
             as_of=as_of,
             card=read.document,
+            file=file.document if file else {},
             columns=COLUMNS,
             timeline=timeline.document,
         )

@@ -234,6 +234,7 @@ async def test_the_intake_is_for_those_who_receive(look: Open, running: Running,
     for role, site, status in (
         ("advisor", "sh01", 200),
         ("assistant", "sh01", 200),
+        ("general_manager", "sh01", 200),
         ("advisor", "gz01", 404),
         ("technician", "sh01", 403),
         ("region_auditor", "sh01", 403),

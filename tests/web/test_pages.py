@@ -7,10 +7,15 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
+from jinja2 import nodes
 
 from access.guard import SESSION_COOKIE
+from access.roles import Role
+from ops.walkthrough import SIGNATURE
+from projections.web.cashier_pages import CHECK
+from projections.web.i18n import environment
 from tests.system import Running
-from tests.web.conftest import dispatch
+from tests.web.conftest import dispatch, until_timeline_shows, walk
 
 PAGE = {"Accept": "text/html", "Accept-Language": "en"}
 CHINESE = {"Accept": "text/html", "Accept-Language": "zh-CN"}
@@ -177,9 +182,85 @@ async def test_a_board_as_it_was_known_does_not_move(
 async def test_people_are_offered_what_they_may_do(
     visitor: httpx2.AsyncClient, running: Running, received: str
 ) -> None:
+    page, form = f"/work-orders/{received}", f"/workshop/v1/work-orders/{received}/dispatch"
+    before = await visitor.get(page, headers=as_(running, "workshop_supervisor"))
+    assert form not in before.text  # the workshop does not have the vehicle yet
+    await dispatch(running, received)
     for role, offered in (("workshop_supervisor", True), ("inspector", False)):
-        answer = await visitor.get(f"/work-orders/{received}", headers=as_(running, role))
-        assert (f"/workshop/v1/work-orders/{received}/dispatch" in answer.text) is offered, role
+        answer = await visitor.get(page, headers=as_(running, role))
+        assert (form in answer.text) is offered, role
+
+
+async def test_a_vehicle_is_handed_over_where_it_was_settled(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    await dispatch(running, received)
+    visit = walk(running, received)
+    await visit.work(Role.TECHNICIAN, "complete")
+    await visit.checked()
+    await until_timeline_shows(running, received, "reception.vehicle_readied.v1")
+    ready = await visitor.get(f"/work-orders/{received}", headers=as_(running, "advisor"))
+    assert f"/visits/{received}/settlement" in ready.text
+    assert f"/visits/{received}/deliver" not in ready.text
+
+
+async def test_a_general_manager_does_their_part_on_a_visits_pages_and_no_other(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    """R-58, R-81: takes part in the intake, and lets a vehicle go on credit."""
+    at, headers = f"/visits/{received}", as_(running, "general_manager")
+
+    async def offered(page: str) -> set[str]:
+        answer = await visitor.get(page, headers=headers)
+        assert answer.status_code == 200, page
+        return set(re.findall(rf'action="/reception/v1{at}/([^"]+)"', answer.text))
+
+    assert await offered(f"{at}/intake") == {"manager"}
+    order = (await visitor.get(f"/work-orders/{received}", headers=headers)).text
+    assert [f'href="{at}/{page}"' in order for page in ("intake", "settlement", "quote")] == [
+        True,
+        True,
+        False,
+    ]
+    await dispatch(running, received)
+    visit = walk(running, received)
+    await visit.work(Role.TECHNICIAN, "complete")
+    await visit.checked()
+    await until_timeline_shows(running, received, "reception.vehicle_readied.v1")
+    assert await offered(f"{at}/settlement") == set()
+    await visit.visit(Role.ADVISOR, "delivery-check", dict.fromkeys(CHECK, True))
+    bill = await visit.visit(Role.ADVISOR, "settlement")
+    page = f"{at}/settlement?min_position={bill['position']}"
+    assert await offered(page) == set()
+    signed = await visit.visit(
+        Role.ADVISOR, "settlement/signature", {"hash": bill["hash"], "signature": SIGNATURE}
+    )
+    page = f"{at}/settlement?min_position={signed['position']}"
+    assert await offered(page) == {"credit"}
+
+
+async def test_no_page_shows_a_method_for_what_is_in_a_document(
+    visitor: httpx2.AsyncClient, running: Running, received: str
+) -> None:
+    """A dictionary has `keys` and `items` of its own."""
+    await dispatch(running, received)
+    order = f"/workshop/v1/work-orders/{received}"
+    asked = await running.post(f"{order}/belongings", {"items": ["儿童座椅"]}, "technician")
+    position = f"?min_position={asked['position']}"
+    pages = [f"/visits/{received}/{page}" for page in ("intake", "quote", "settlement")]
+    for page in (*pages, f"/work-orders/{received}", "/sites/sh01/team", "/sites/sh01/dispatch"):
+        answer = await visitor.get(page + position, headers=as_(running, "department_manager"))
+        assert (answer.status_code, "built-in method" in answer.text) == (200, False), page
+    quote = await visitor.get(f"/visits/{received}/quote{position}", headers=as_(running, "advisor"))
+    assert "1 keys" in quote.text
+
+    templates = environment("en")
+    for name in templates.list_templates():
+        assert templates.loader is not None
+        tree = templates.parse(templates.loader.get_source(templates, name)[0])
+        called = {id(call.node) for call in tree.find_all(nodes.Call)}
+        read = [each for each in tree.find_all(nodes.Getattr) if id(each) not in called]
+        assert [(name, each.lineno, each.attr) for each in read if hasattr(dict, each.attr)] == []
 
 
 async def test_a_screen_is_sent_cards_as_they_stand_on_its_board(

@@ -1,6 +1,7 @@
 """The pages in front of people: they move by themselves, fit every screen and can be used without a mouse."""
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -139,20 +140,55 @@ async def test_the_customers_answer_is_given_where_it_is_seen(
 async def test_a_refusal_is_shown_in_place(look: Open, running: Running, received: str) -> None:
     await dispatch(running, received)
     visit = walk(running, received)
-    await visit.work(Role.TECHNICIAN, "complete")
-    await visit.checked()
-    await until_timeline_shows(running, received, "reception.vehicle_readied.v1")
-    await visit.settled()
+    late = {"minutes": 90, "cause": "parts", "explanation": "配件明日到货"}
+    await visit.work(Role.TECHNICIAN, "delay", late)
+    await until_timeline_shows(running, received, "workshop.delay_reported.v1")
     page = await look(f"/work-orders/{received}", "advisor", "zh-CN")
-    mileage = page.get_by_label("交车里程")
-    await mileage.fill("1")
-    await page.get_by_role("button", name="交车").click()
-    await expect(page.get_by_role("alert").filter(has_text="公里")).to_have_text(
-        "1 公里小于接车时的 48210 公里。"
-    )
-    await mileage.fill("48230")
-    await page.get_by_role("button", name="交车").click()
-    await expect(page.locator(".stands")).to_contain_text("已交车")
+    told = page.locator("form[action$='/delays/1/told']")
+    await told.get_by_label("新的承诺时间").fill("2020-01-31T14:32")
+    await told.get_by_role("button").click()
+    await expect(told.get_by_role("alert")).to_have_text("承诺的交车时间已经过去。")
+    await told.get_by_label("新的承诺时间").fill(f"{datetime.now() + timedelta(days=2):%Y-%m-%d}T10:00")
+    await told.get_by_role("button").click()
+    await expect(told).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_what_the_workshop_needs_of_the_customer_is_answered_on_the_work_order(
+    look: Open, running: Running, received: str, language: str
+) -> None:
+    """W-10, W-11, W-16: a delay is told with its cause and the new time, belongings are agreed on."""
+    await dispatch(running, received)
+    visit = walk(running, received)
+    late = {"minutes": 90, "cause": "parts", "explanation": "配件明日到货"}
+    await visit.work(Role.TECHNICIAN, "delay", late)
+    await visit.work(Role.TECHNICIAN, "belongings", {"items": ["儿童座椅", "雨伞"]})
+    await until_timeline_shows(running, received, "workshop.belongings_in_the_way.v1")
+    page = await look(f"/work-orders/{received}", "advisor", language)
+    told = page.locator("form[action$='/delays/1/told']")
+    asked = page.locator("form[action$='/belongings/consent']")
+    await expect(told).to_contain_text("配件明日到货")
+    await expect(asked).to_contain_text("儿童座椅, 雨伞")
+    assert await serious(page) == []
+    await told.locator("[name=channel]").select_option("message")
+    await told.locator("[name=promised_at]").fill(f"{datetime.now() + timedelta(days=2):%Y-%m-%d}T10:00")
+    await told.get_by_role("checkbox").check()
+    await told.get_by_role("button").click()
+    await expect(told).to_have_count(0)
+    await expect(page.locator("[data-part=facts]")).to_contain_text("10:00")
+    await asked.get_by_role("button").click()
+    await expect(asked).to_have_count(0)
+    await expect(page.locator(".head .ask")).to_have_count(0)
+    log = (await running.get("/reception/v1/log", "group_auditor", "*", limit=1_000)).json()["events"]
+    said = {
+        e["event"]["type"]: e["event"]["data"] for e in log if e["event"]["stream"] == f"visit-{received}"
+    }
+    delay = said["reception.customer_told_of_delay.v1"]
+    assert (delay["delay"], delay["channel"], delay["understood"]) == (1, "message", True)
+    assert said["reception.belongings_consent_given.v1"]["items"] == ["儿童座椅", "雨伞"]
+    # Nobody else's page asks for it.
+    other = await look(f"/work-orders/{received}", "technician", language)
+    await expect(other.locator("form[action$='/told'], form[action$='/consent']")).to_have_count(0)
 
 
 async def test_a_customer_is_revealed_for_a_reason(look: Open, received: str) -> None:

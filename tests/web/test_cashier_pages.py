@@ -1,15 +1,16 @@
 """The way out: the advisor explains, the customer signs, the cashier takes money, the gate opens once."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from access.roles import Role
 from eventlog.checkpoints import SigningKey
-from ops.walkthrough import SIGNATURE
+from ops.walkthrough import LABOUR_FEN, SIGNATURE
 from projections.web.cashier_pages import CHECK
 from services.reception.gate_token import Token, make
 from tests.journeys.story import Visit
@@ -102,6 +103,7 @@ async def test_a_cashier_takes_the_money_and_hands_over_the_pass(
     await expect(here).to_have_class("panel bill to_release")
     await here.locator("form[action$=release] button").click()
     await expect(here).to_have_class("panel bill to_leave")
+    await expect(here.locator("form[action$=release]")).to_have_count(0)
     await here.locator("[data-show-pass]").click()
     await expect(page.locator("#pass .qr svg")).to_be_visible()
     await expect(page.locator("#pass .token")).to_contain_text("BLG1.")
@@ -124,6 +126,65 @@ async def test_the_gate_opens_once(look: Open, running: Running, language: str) 
     assert await serious(page) == []
     await scan(page, "https://example.com")
     await expect(verdict.locator(".sentence")).to_contain_text("伪造" if language == "zh-CN" else "forged")
+
+
+async def test_a_pass_that_was_used_is_not_released_again(look: Open, running: Running) -> None:
+    """R-81: nor one that holds; even if money has to go back, as after a discount that came late."""
+    visit = await ready(running)
+    await visit.walk.visit(Role.ADVISOR, "delivery-check", dict.fromkeys(CHECK, True))
+    for discounts in ({}, {"1": 1_000}):
+        bill = await visit.walk.visit(Role.ADVISOR, "settlement", {"discounts": discounts})
+        signed = {"hash": bill["hash"], "signature": SIGNATURE}
+        await visit.walk.visit(Role.ADVISOR, "settlement/signature", signed)
+        if not discounts:
+            await visit.walk.visit(Role.CASHIER, "payments", {"amount_fen": LABOUR_FEN, "method": "cash"})
+    page = await look(f"/cashier?min_position={visit.position}", "cashier")
+    here = page.locator(f"#bill-{visit.id}")
+    await expect(here).to_have_class("panel bill to_pay_back")
+    release = here.locator("form[action$=release]")
+    await release.get_by_role("button").click()
+    await expect(here.locator("[data-show-pass]")).to_be_visible()
+    await expect(release).to_have_count(0)
+    answer = await running.get(f"/reception/v1/visits/{visit.id}/gate-pass", "cashier")
+    used = await running.post("/reception/v1/gate-passes/use", {"token": answer.json()["token"]}, "assistant")
+    await page.goto(f"{running.url}/cashier?min_position={used['position']}")
+    await expect(here).to_have_class("panel bill to_pay_back")
+    await expect(release).to_have_count(0)
+
+
+async def test_an_advisor_hands_over_the_keys_where_it_was_settled(look: Open, running: Running) -> None:
+    """R-83."""
+    visit = await ready(running)
+    await visit.walk.settled()
+    page = await look(f"/visits/{visit.id}/settlement?min_position={visit.position}", "advisor")
+    await page.get_by_role("button", name="Keys and papers handed over").click()
+    await expect(page.locator("[data-part=leaving]")).to_contain_text("✓ Handed over")
+
+
+def answering(status: int) -> Callable[[Route], Awaitable[None]]:
+    async def answer(route: Route) -> None:
+        await route.fulfill(status=status, json={"detail": "why"})
+
+    return answer
+
+
+async def test_a_service_that_fails_stops_no_valid_pass(look: Open, running: Running) -> None:
+    """R-81: then the signature is checked; who is no longer signed in is told so, without a verdict."""
+    token = await paid(running)
+    page = await look("/gate", "assistant")
+    await page.wait_for_function("localStorage.getItem('gate key')?.includes('PUBLIC KEY')")
+    verdict, outcome = page.locator("#verdict"), page.locator("#scan .outcome")
+    for status, stands, words in (
+        (503, "verdict unsure", ""),
+        (401, "verdict", "sign in again"),
+        (502, "verdict unsure", ""),
+    ):
+        await page.route("**/gate-passes/use", answering(status), times=1)
+        await scan(page, token)
+        await expect(verdict).to_have_class(stands)
+        await (expect(outcome).to_contain_text(words) if words else expect(outcome).to_be_empty())
+    await scan(page, token)
+    await expect(verdict).to_have_class("verdict opens")
 
 
 async def test_without_a_connection_the_gate_checks_the_signature(
@@ -160,6 +221,7 @@ async def test_without_a_connection_the_gate_checks_the_signature(
         ("/gate", "advisor", 403),
         ("/visits/{id}/settlement", "advisor", 200),
         ("/visits/{id}/settlement", "department_manager", 200),
+        ("/visits/{id}/settlement", "general_manager", 200),
         ("/visits/{id}/settlement", "cashier", 403),
         ("/visits/{id}/settlement", "technician", 403),
     ],

@@ -56,10 +56,13 @@ form.addEventListener("submit", async (event) => {
   field.value = "";
   field.focus();
   verdict.className = "verdict";
+  form.querySelector(".outcome").textContent = "";
   try {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) };
     const answer = await fetch(form.action, { method: "POST", headers, body: JSON.stringify({ token }), signal: AbortSignal.timeout(5000) });
+    if (answer.status >= 500) throw new Error(answer.status); // nobody could say: as without a connection
     const told = await answer.json();
+    if (answer.status === 401) return (form.querySelector(".outcome").textContent = words.again);
     answer.ok ? show("opens", "", token) : show("stops", told.detail ?? "", token);
   } catch {
     await alone(token);

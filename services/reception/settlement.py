@@ -185,13 +185,13 @@ def total_of(lines: Iterable[Line], discount_fen: int, claimed_fen: int | None =
 
 
 def _asked(event: ApprovalRequested) -> Line:
-    if event.labour_fen is None and event.parts is None:  # asked before labour and parts were apart
-        return Line(line=event.line, description=event.description, labour_fen=event.price_fen)
+    """A price that is told in one sum is for labour."""
+    in_one_sum = event.labour_fen is None and not event.parts
     return Line(
         line=event.line,
         description=event.description,
         labour_minutes=event.labour_minutes or 0,
-        labour_fen=event.labour_fen or 0,
+        labour_fen=event.price_fen if in_one_sum else event.labour_fen or 0,
         parts=event.parts or (),
     )
 

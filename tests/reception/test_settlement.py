@@ -136,8 +136,11 @@ def test_an_agreement_to_what_has_changed_since_is_charged_to_nobody() -> None:
     assert VISIT.decide(prepare, VISIT.fold(history))[0] == prepared
 
 
-def test_a_repair_of_which_only_the_price_was_asked_is_charged_as_labour() -> None:
-    plain = ApprovalRequested(**V1, line=3, description="wipers", price_fen=12_100, delay_minutes=10)
+@pytest.mark.parametrize("parts", [None, ()])
+def test_a_repair_of_which_only_the_price_was_asked_is_charged_as_labour(parts: Any) -> None:
+    plain = ApprovalRequested(
+        **V1, line=3, description="wipers", price_fen=12_100, delay_minutes=10, parts=parts
+    )
     history = (received, first, signed, plain, approved, readied, checked)
     line = Line(line=3, description="wipers", labour_fen=12_100)
     assert VISIT.decide(prepare, VISIT.fold(history))[0] == settlement(

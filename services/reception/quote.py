@@ -10,6 +10,7 @@ from eventlog.decider import Rejected
 from events import Event
 from events.lines import Line, revision_hash
 from events.reception import (
+    ApprovalRequested,
     CopiesHandedOver,
     ManufacturerApprovalReceived,
     ManufacturerApprovalRequested,
@@ -225,6 +226,8 @@ def _about_warranty(
                 raise Rejected(f"the maker has decided about line {line} already")
             if line in quoted and visit.quote.in_order:
                 raise Rejected(f"the customer has signed who pays for line {line}")
+            if line in visit.added.asked and visit.added.asked[line].answer == "approved":
+                raise Rejected(f"the customer has agreed who pays for line {line}")
             return [WarrantyAssessed(**about)]
         case RequestManufacturerApproval():
             if now is None or now.verdict != "unclear":
@@ -248,6 +251,10 @@ def evolve(quote: Quote, event: Event) -> Quote:
             return replace(quote, copies=quote.copies | {how})
         case VehicleHandedToWorkshop():
             return replace(quote, handed_over=True)
+        case ApprovalRequested(line=line):
+            # Another revision of an added repair may be other work: nobody has said who pays for that.
+            others = {n: each for n, each in quote.warranty.items() if n != line}
+            return replace(quote, warranty=others)
         case WarrantyAssessed(line=line, verdict=verdict):
             return _with(quote, line, Warranty(verdict))
         case ManufacturerApprovalRequested(line=line):

@@ -34,7 +34,7 @@ from services.reception.pricing import WantedLine, WantedPart, priced
 from services.reception.quote import hash_of
 from services.reception.rules import SHIPPED_PRICES
 from tests.deciders import VISIT
-from tests.reception.test_added_repairs import agree, agreed, asked
+from tests.reception.test_added_repairs import agree, agree_again, agreed, asked, asked_again
 from tests.reception.test_intake import first_service, lifted, walked, was_there
 from tests.reception.test_intake import signed as walk_around_signed
 from tests.reception.test_visit import received, sealed
@@ -361,6 +361,32 @@ def test_an_added_repair_may_be_under_warranty() -> None:
     ).then(about)
     visit.given(received, first, signed, added, about).when(agree_by_maker).then(
         agreed.model_copy(update={"line": 3, "payer": "warranty"})
+    )
+
+
+def test_a_verdict_about_an_added_repair_is_about_one_revision_of_it() -> None:
+    """R-43, R-65: dearer or other work is not under warranty because what was found first is."""
+    added, dearer = (each.model_copy(update={"line": 3}) for each in (asked, asked_again))
+    about = WarrantyAssessed(visit_id="V1", work_order_id="V1", line=3, verdict="covered")
+    by_the_maker = agree_again.model_copy(update={"line": 3, "payer": "warranty"})
+    visit.given(received, first, signed, added, about, dearer).when(by_the_maker).then_rejected(
+        "it is not clear yet that the maker pays for line 3"
+    )
+    visit.given(received, first, signed, added, about, dearer).when(
+        AssessWarranty(visit_id="V1", line=3, verdict="covered")
+    ).then(about)
+
+
+def test_who_pays_for_an_added_repair_is_not_judged_again_after_the_customer_agreed() -> None:
+    """R-43, R-64."""
+    added, agreed_to = (each.model_copy(update={"line": 3}) for each in (asked, agreed))
+    about = WarrantyAssessed(visit_id="V1", work_order_id="V1", line=3, verdict="covered")
+    doubt = AssessWarranty(visit_id="V1", line=3, verdict="not_covered")
+    visit.given(received, first, signed, added, about, agreed_to).when(doubt).then_rejected(
+        "the customer has agreed who pays for line 3"
+    )
+    visit.given(received, first, signed, added, about).when(doubt).then(
+        about.model_copy(update={"verdict": "not_covered"})
     )
 
 

@@ -16,7 +16,8 @@ Payer: TypeAlias = Literal["customer", "warranty", "insurer"]
 PaymentMethod: TypeAlias = Literal["cash", "card", "wechat", "alipay", "transfer", "on_account"]
 OldParts: TypeAlias = Literal["return", "dispose", "exchange"]
 """What the customer wants done with parts that are replaced (R-50)."""
-Fen = Annotated[int, Field(ge=0, le=10**9)]
+MOST_FEN = 10**9
+Fen = Annotated[int, Field(ge=0, le=MOST_FEN)]
 Minutes = Annotated[int, Field(ge=0, le=100_000)]
 
 

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pydantic import BaseModel, ConfigDict
 
 from eventlog.decider import Rejected
-from events.lines import Line, Part, PartOrigin, Payer, Trade
+from events.lines import MOST_FEN, Line, Part, PartOrigin, Payer, Trade
 from events.shop_rules import Operation, PricedPart, PriceList
 
 
@@ -48,7 +48,10 @@ def labour_fen(prices: PriceList, trade: Trade, minutes: int) -> int:
     hour = prices.labour_hour_fen.get(trade)
     if hour is None:
         raise Rejected(f"the price list has no labour price for {trade.replace('_', ' and ')} work")
-    return int((Decimal(hour) * minutes / 60).quantize(Decimal(1), ROUND_HALF_UP))
+    fen = int((Decimal(hour) * minutes / 60).quantize(Decimal(1), ROUND_HALF_UP))
+    if fen > MOST_FEN:
+        raise Rejected(f"{minutes} minutes of labour cost {yuan(fen)}, more than a line can cost")
+    return fen
 
 
 def yuan(fen: int) -> str:

@@ -448,6 +448,15 @@ def test_a_trade_without_a_labour_price_is_refused() -> None:
         priced([WantedLine(operation="PAINT")], mechanics)
 
 
+def test_labour_that_costs_more_than_a_line_can_is_refused() -> None:
+    golden = prices.model_copy(update={"labour_hour_fen": {"mechatronic": 10**9}})
+    [line] = priced([WantedLine(description="gild it", labour_minutes=60)], golden)
+    assert line.labour_fen == 10**9
+    with pytest.raises(Rejected) as rejected:
+        priced([WantedLine(description="gild it", labour_minutes=90)], golden)
+    assert str(rejected.value) == "90 minutes of labour cost 15000000.00, more than a line can cost"
+
+
 quantities = st.decimals("0.001", "9999.999", places=3)
 some_parts = st.builds(
     WantedPart,

@@ -3,7 +3,7 @@
 All in whole fen: each part is rounded half up by itself, sums are only added (K-24).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from events.reception import (
     SettlementPrepared,
     SettlementSigned,
 )
+from events.shop_rules import ReceptionRules
 from services.reception import gate_pass
+from services.reception.appointment_slots import site_date
 from services.reception.commands import (
     PrepareSettlement,
     ReceivePayment,
@@ -57,7 +59,7 @@ class Settlement:
         return self.customer_fen - sum(self.paid.values())
 
 
-def decide(command: SettlementCommand, visit: "Visit") -> list[Event]:
+def decide(command: SettlementCommand, visit: "Visit", rules: Sequence[ReceptionRules]) -> list[Event]:
     now = visit.settlement
     about: dict[str, Any] = {"visit_id": command.visit_id, "work_order_id": visit.work_order_id}
     match command:
@@ -89,7 +91,7 @@ def decide(command: SettlementCommand, visit: "Visit") -> list[Event]:
             _must_be_signed(now)
             if now.owed_fen <= now.credit_fen:
                 return []
-            if pay_by < at.date():
+            if pay_by < site_date(rules, at):
                 raise Rejected("what is paid later is paid on a day to come")
             return [CreditReleased(**about, amount_fen=now.owed_fen, pay_by=pay_by, reason=reason)]
 

@@ -64,7 +64,7 @@ def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRul
     if isinstance(command, get_args(DeliveryCommand)):
         return delivery.decide(command, visit, rules)
     if isinstance(command, get_args(SettlementCommand)):
-        return settlement.decide(command, visit)
+        return settlement.decide(command, visit, rules)
     if isinstance(command, get_args(GatePassCommand)):
         return gate_pass.decide(command, visit, rules)
     raise AssertionError(f"nobody decides about {command!r}")

@@ -374,6 +374,15 @@ def test_what_was_let_go_on_credit_is_paid_later() -> None:
     visit.given(*payable, credited, used).when(pay).then(paid)
 
 
+def test_the_day_by_which_is_paid_is_a_day_of_the_site() -> None:
+    """R-81: at half past midnight the day before is past, wherever it is still going on."""
+    half_past_midnight = datetime(2026, 3, 1, 16, 30, tzinfo=UTC)
+    at_night = credit.model_copy(update={"at": half_past_midnight, "pay_by": date(2026, 3, 1)})
+    visit.given(*payable).when(at_night).then_rejected("what is paid later is paid on a day to come")
+    the_same_day = at_night.model_copy(update={"pay_by": date(2026, 3, 2)})
+    visit.given(*payable).when(the_same_day).then(credited.model_copy(update={"pay_by": date(2026, 3, 2)}))
+
+
 @pytest.mark.parametrize("command", [prepare, sign, pay, refund, credit])
 def test_what_was_not_received_is_not_settled(command: Command) -> None:
     visit.given().when(command).then_rejected("the vehicle has not been received")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from events.event import Event, Sealed
-from events.lines import Line, OldParts, Part, Payer, PaymentMethod
+from events.lines import Line, OldParts, Part, Payer, PaymentMethod, Trade
 from events.shop_rules import PriceList, ReceptionRules
 
 AnswerChannel: TypeAlias = Literal["phone", "in_person", "message", "signed_link"]
@@ -497,6 +497,7 @@ class ApprovalRequested(Event, type="reception.approval_requested.v1"):
     revision: int | None = None
     hash: Digest | None = None
     """Of the revision that is asked about; another one is another question. None before there were any."""
+    trade: Trade | None = None
     labour_minutes: int | None = None
     labour_fen: int | None = None
     parts: tuple[Part, ...] | None = None

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from events import Sealed
-from events.lines import Line, OldParts, Part, Payer, PaymentMethod
+from events.lines import Line, OldParts, Part, Payer, PaymentMethod, Trade
 from events.reception import AnswerChannel, Checked, Damage, DeclineReason, Digest, PhotoOf, Verdict
 
 CashierMethod: TypeAlias = Literal["cash", "card", "wechat", "alipay", "transfer"]
@@ -172,6 +172,7 @@ class RequestApproval(AboutVisit):
     hash: str | None = None
     labour_minutes: int | None = None
     labour_fen: int | None = None
+    trade: Trade | None = None
     parts: tuple[Part, ...] | None = None
     why: str | None = None
 

@@ -192,6 +192,7 @@ def _asked(event: ApprovalRequested) -> Line:
     return Line(
         line=event.line,
         description=event.description,
+        trade=event.trade or "mechatronic",
         labour_minutes=event.labour_minutes or 0,
         labour_fen=event.price_fen if in_one_sum else event.labour_fen or 0,
         parts=event.parts or (),

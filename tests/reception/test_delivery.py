@@ -8,6 +8,7 @@ import pytest
 from eventlog.recorded import encode
 from eventlog.store import EventStore
 from events.reception import (
+    ApprovalRequested,
     DeliveryAgreed,
     DeliveryCheckFailed,
     DeliveryCheckPassed,
@@ -20,6 +21,7 @@ from events.reception import (
     NextServiceSet,
     ProtectiveSetFitted,
     ProtectiveSetRemoved,
+    RepairApproved,
     VehicleDelivered,
     VehicleReadied,
 )
@@ -177,6 +179,18 @@ def test_a_major_repair_or_an_accident_car_is_not_handed_over_at_peak_time(updat
         "agree a time before 16:30 or after 17:30"
     )
     visit.given(*history).when(agree).then(agreed)
+
+
+def test_an_added_repair_makes_it_an_accident_car_too() -> None:
+    """R-72: by the trade that the customer was asked about."""
+    wing = ApprovalRequested(
+        **V1, line=3, description="wing", price_fen=90_000, delay_minutes=60, trade="body_paint"
+    )
+    agreed_to = RepairApproved(**V1, line=3, channel="phone")
+    visit.given(received, first, signed, wing, agreed_to, readied, checked).when(at_peak).then_rejected(
+        "a major repair or an accident car is not handed over at peak time: "
+        "agree a time before 16:30 or after 17:30"
+    )
 
 
 def test_a_small_repair_is_handed_over_at_any_time() -> None:

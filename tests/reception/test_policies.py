@@ -19,7 +19,13 @@ ASK_AGAIN = "whenever_repair_revised_request_approval"
 READY = "whenever_quality_passed_ready_vehicle"
 
 added = RepairAdded(
-    work_order_id="V1", visit_id="V1", line=1, description="brake pads", price_fen=68_000, delay_minutes=40
+    work_order_id="V1",
+    visit_id="V1",
+    line=1,
+    description="brake pads",
+    price_fen=68_000,
+    delay_minutes=40,
+    trade="mechatronic",
 )
 revised = RepairRevised(**added.model_dump() | {"revision": 2, "hash": "2" * 64, "delay_minutes": 60})
 passed = QualityPassed(work_order_id="V1", visit_id="V1")

@@ -124,6 +124,12 @@ def test_an_added_repair_is_charged_if_the_customer_agreed() -> None:
     history = (received, first, signed, asked)
     charged = VISIT.decide(prepare, VISIT.fold([*history, approved, readied, checked]))
     assert charged[0] == with_wipers
+    painted = asked.model_copy(update={"trade": "body_paint"})
+    [settled, _] = VISIT.decide(
+        prepare, VISIT.fold([received, first, signed, painted, approved, readied, checked])
+    )
+    assert isinstance(settled, SettlementPrepared)
+    assert [line.trade for line in settled.lines] == ["mechatronic", "mechatronic", "body_paint"]
     for left_out in ((), (RepairDeclined(**V1, line=3, channel="phone", reason="later"),)):
         charged = VISIT.decide(prepare, VISIT.fold([*history, *left_out, readied, checked]))
         assert charged[0] == prepared
@@ -368,12 +374,6 @@ def test_a_manager_lets_a_vehicle_go_on_credit() -> None:
     visit.given(*payable).when(yesterday).then_rejected("what is paid later is paid on a day to come")
 
 
-def test_what_was_let_go_on_credit_is_paid_later() -> None:
-    """X-19."""
-    used = GatePassUsed(**V1, pass_id=gate_pass.pass_id, used_at=NOON)
-    visit.given(*payable, credited, used).when(pay).then(paid)
-
-
 def test_the_day_by_which_is_paid_is_a_day_of_the_site() -> None:
     """R-81: at half past midnight the day before is past, wherever it is still going on."""
     half_past_midnight = datetime(2026, 3, 1, 16, 30, tzinfo=UTC)
@@ -381,6 +381,12 @@ def test_the_day_by_which_is_paid_is_a_day_of_the_site() -> None:
     visit.given(*payable).when(at_night).then_rejected("what is paid later is paid on a day to come")
     the_same_day = at_night.model_copy(update={"pay_by": date(2026, 3, 2)})
     visit.given(*payable).when(the_same_day).then(credited.model_copy(update={"pay_by": date(2026, 3, 2)}))
+
+
+def test_what_was_let_go_on_credit_is_paid_later() -> None:
+    """X-19."""
+    used = GatePassUsed(**V1, pass_id=gate_pass.pass_id, used_at=NOON)
+    visit.given(*payable, credited, used).when(pay).then(paid)
 
 
 @pytest.mark.parametrize("command", [prepare, sign, pay, refund, credit])

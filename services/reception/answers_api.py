@@ -12,7 +12,7 @@ from access.keyring import Keyring
 from access.roles import Action
 from eventlog.store import EventStore
 from events.lines import Minutes, Payer
-from events.reception import AnswerChannel, DeclineReason, RepairApproved, RepairDeclined
+from events.reception import DeclineReason, RepairApproved, RepairDeclined
 from services.commands_over_http import Body, Caller, CommandRouter, Time, answer, commanding
 from services.reception.about_customer import sealed_for
 from services.reception.api import VisitId
@@ -21,6 +21,7 @@ from services.reception.commands import (
     Command,
     ConsentToBelongings,
     DeclineRepair,
+    StaffChannel,
     TellOfDelay,
 )
 from services.reception.rules import rules_of
@@ -32,7 +33,7 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Answered(Body):
-    channel: AnswerChannel = "phone"
+    channel: StaffChannel = "phone"
     hash: Digest | None = None
     """Of the revision that the customer was asked about; only a repair of before there were any has none."""
     delay_minutes: Annotated[Minutes, Field(strict=True)] | None = None
@@ -54,14 +55,14 @@ class Decline(Answered):
 
 
 class Told(Body):
-    channel: AnswerChannel = "phone"
+    channel: StaffChannel = "phone"
     promised_at: Time
     understood: Annotated[bool, Field(strict=True)] = True
 
 
 class Consent(Body):
     items: Annotated[tuple[Text, ...], Field(min_length=1, max_length=20)]
-    channel: AnswerChannel = "phone"
+    channel: StaffChannel = "phone"
 
 
 def answers_api(reception: EventStore, keyring: Keyring) -> CommandRouter:

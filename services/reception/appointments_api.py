@@ -16,7 +16,6 @@ from access.roles import Action
 from eventlog.store import EventStore, StaleVersion, UnknownStream
 from events.lines import Minutes
 from events.reception import (
-    AnswerChannel,
     AppointmentRequested,
     BookingChannel,
     BookingKind,
@@ -47,6 +46,7 @@ from services.reception.appointment_book import (
     book_stream,
 )
 from services.reception.appointment_slots import site_date
+from services.reception.commands import StaffChannel
 from services.reception.rules import price_lists_of, rules_of
 from services.versions import in_force
 
@@ -108,7 +108,7 @@ class Cancel(Body):
 
 
 class Remind(Body):
-    channel: AnswerChannel = "phone"
+    channel: StaffChannel = "phone"
     outcome: ReminderOutcome
 
 

@@ -11,6 +11,8 @@ from events.reception import AnswerChannel, Checked, Damage, DeclineReason, Dige
 
 CashierMethod: TypeAlias = Literal["cash", "card", "wechat", "alipay", "transfer"]
 """How money comes; to pay on account is a manager's to grant (R-81)."""
+StaffChannel: TypeAlias = Literal["phone", "in_person", "message"]
+"""How staff hear what a customer says; by a signed link the customer says it without them (R-63)."""
 
 
 class _Command(BaseModel):
@@ -170,9 +172,9 @@ class RequestApproval(AboutVisit):
     delay_minutes: int
     revision: int | None = None
     hash: str | None = None
+    trade: Trade | None = None
     labour_minutes: int | None = None
     labour_fen: int | None = None
-    trade: Trade | None = None
     parts: tuple[Part, ...] | None = None
     why: str | None = None
 

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field
 
 from access.roles import Action
 from eventlog.store import EventStore
-from events.reception import AnswerChannel
 from services.commands_over_http import Body, CommandRouter, Time
 from services.reception import commands as do
 from services.reception.steps import Step, add_steps
@@ -42,7 +41,7 @@ class SendBack(Body):
 
 class Agree(Body):
     deliver_at: Time
-    channel: AnswerChannel = "phone"
+    channel: do.StaffChannel = "phone"
 
 
 class Inspect(Body):

@@ -13,7 +13,7 @@ from access.request_body import RequestBody
 from access.roles import Action
 from eventlog.store import EventStore
 from events.lines import Fen, Minutes, OldParts, PartOrigin, Payer, PaymentMethod, Quantity, Trade
-from events.reception import AnswerChannel, Verdict, WorkOrderSigned
+from events.reception import Verdict, WorkOrderSigned
 from services.commands_over_http import Body, Caller, CommandRouter, Time, answer, commanding
 from services.reception import pricing
 from services.reception.about_customer import sealed_for
@@ -29,6 +29,7 @@ from services.reception.commands import (
     ReceiveManufacturerApproval,
     RequestManufacturerApproval,
     SignWorkOrder,
+    StaffChannel,
 )
 from services.reception.rules import price_lists_of, rules_of
 from services.reception.visit import visit_decider, visit_stream
@@ -86,7 +87,7 @@ class Quote(Body):
 class Sign(Body):
     hash: Digest
     """Of the revision that the customer was shown."""
-    channel: AnswerChannel = "in_person"
+    channel: StaffChannel = "in_person"
     signature: Annotated[str, Field(min_length=1, max_length=400_000)] | None = None
     """A PNG in base64, of who signs here."""
     answered_by: Text | None = None

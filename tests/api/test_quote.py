@@ -119,6 +119,27 @@ async def test_prices_that_cannot_be_stored_are_refused(running: Running) -> Non
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("sign", {"hash": "1" * 64}),
+        ("repairs/2/approve", {"hash": "1" * 64}),
+        ("repairs/2/decline", {"hash": "1" * 64, "reason": "later"}),
+        ("delays/1/told", {"promised_at": "2026-03-02T09:00:00Z"}),
+        ("belongings/consent", {"items": ["golf bag"]}),
+        ("delivery", {"deliver_at": "2026-03-02T09:00:00Z"}),
+    ],
+)
+async def test_only_who_holds_a_link_answers_by_it(running: Running, path: str, body: dict[str, Any]) -> None:
+    """R-63: nobody at the desk leaves out by it who in the workshop was told."""
+    at = f"{RECEPTION}/visits/{'0' * 20}/{path}"
+    by_link = await running.send(at, body | {"channel": "signed_link"}, "advisor")
+    assert by_link.status_code == 422
+    assert "channel" in by_link.text
+    by_phone = await running.send(at, body | {"channel": "phone"}, "advisor")
+    assert by_phone.status_code == 404
+
+
 async def test_it_is_on_record_who_asked_the_customer_and_how(running: Running) -> None:
     """K-13: whoever it was, with the channel."""
     visit = await (await Visit(running).received()).dispatched()

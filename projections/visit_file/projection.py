@@ -316,8 +316,14 @@ def _completed(workshop: Document, data: Any, at: str) -> Document:
     return _without(workshop, "parts_awaited") | {"completed_at": at}
 
 
-def _belongings(time: str, *without: str) -> Change:
-    return _within("belongings", lambda belongings, data, at: belongings | _said(data, *without) | {time: at})
+def _belongings(time: str) -> Change:
+    return _within("belongings", lambda belongings, data, at: belongings | _said(data, "items") | {time: at})
+
+
+def _in_the_way(belongings: Document, data: Any, at: str) -> Document:
+    """Beside what was in the way before."""
+    items = [*dict.fromkeys([*belongings.get("items", []), *data.items])]
+    return belongings | _said(data) | {"items": items, "asked_at": at}
 
 
 def _ordered_again(workshop: Document, data: Any, at: str) -> Document:
@@ -408,9 +414,9 @@ _CHANGES: dict[type[Event], Change] = {
     ProgressAlarmRaised: _workshop(_due("alarm_at")),
     ProgressRecorded: _workshop(_section("progress")),
     DelayReported: _workshop(_numbered("delays", "delay")),
-    BelongingsInTheWay: _workshop(_belongings("asked_at")),
-    BelongingsConsentGiven: _workshop(_belongings("agreed_at", "items")),
-    BelongingsReleased: _workshop(_belongings("released_at", "items")),
+    BelongingsInTheWay: _workshop(_within("belongings", _in_the_way)),
+    BelongingsConsentGiven: _workshop(_belongings("agreed_at")),
+    BelongingsReleased: _workshop(_belongings("released_at")),
     PartsAwaited: _workshop(_of_line("parts_awaited")),
     PartsPicked: _workshop(_picked),
     LineStarted: _workshop(_of_line("tasks", "started_at")),
@@ -461,7 +467,7 @@ def is_open(file: Document) -> bool:
 
 VISIT_FILE = Projection(
     name="visit_file",
-    version=3,
+    version=4,
     handles=tuple(_CHANGES),
     key="work_order_id",
     evolve=evolve,

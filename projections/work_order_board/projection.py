@@ -5,7 +5,7 @@ heard, the card is the same in the end. What moves a card is kept on it in short
 in each column can be told again when something is heard late.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
@@ -441,11 +441,22 @@ def _progress(state: str | None) -> Tell:
 
 
 def _in_the_way(card: Document, asked: Any, at: str) -> None:
-    card["belongings"] = card.get("belongings", {}) | {"items": asked.items, "asked_at": at}
+    _ask_about(card, dict.fromkeys(asked.items, at), ())
 
 
 def _consent(card: Document, consent: Any, at: str) -> None:
-    card["belongings"] = card.get("belongings", {}) | {"agreed_at": at}
+    _ask_about(card, {}, consent.items)
+
+
+def _ask_about(card: Document, asked: dict[str, str], agreed: Sequence[str]) -> None:
+    """The customer agrees to one thing and not to another (W-10), perhaps before the question is heard."""
+    before = card.get("belongings", {})
+    may = sorted({*before.get("agreed", ()), *agreed})
+    waiting = {item: at for item, at in (before.get("since", {}) | asked).items() if item not in may}
+    card["belongings"] = {"agreed": may}
+    if waiting:
+        asked_at = min(waiting.values())
+        card["belongings"] |= {"items": sorted(waiting), "since": waiting, "asked_at": asked_at}
 
 
 def _delayed(card: Document, delay: Any, at: str) -> None:
@@ -508,7 +519,7 @@ _BOOKING: Final = frozenset(
 
 WORK_ORDER_BOARD = Projection(
     name="work_order_board",
-    version=4,
+    version=5,
     handles=tuple({**MOVES, **_TELLS}),
     key="work_order_id",
     evolve=evolve,

@@ -1,6 +1,7 @@
 """The file of a visit, section by section."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -140,6 +141,13 @@ def test_the_whole_way_through_the_workshop() -> None:
     assert [(each["rework"], each.get("cost_fen")) for each in shown["reworks"]] == [(1, 1_000), (2, None)]
     assert (shown["returned"]["parking_place"], shown["completed_at"]) == ("B-12", to_text(at(160)))
     assert shown["belongings"]["agreed_at"] == to_text(at(22))
+
+
+def test_what_else_is_in_the_way_stands_beside_what_was() -> None:
+    """W-10."""
+    bag = next(fact for fact in WHOLE_VISIT if type(fact.event).__name__ == "BelongingsInTheWay")
+    bag = replace(bag, event=bag.event.model_copy(update={"items": ("高尔夫包",)}))
+    assert file((*WHOLE_VISIT, bag))["workshop"]["belongings"]["items"] == ["儿童座椅", "高尔夫包"]
 
 
 def test_a_vehicle_that_was_sent_back_is_not_ready() -> None:

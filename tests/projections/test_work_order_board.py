@@ -14,9 +14,10 @@ from events.reception import (
     AppointmentCancelled,
     AppointmentMissed,
     AppointmentRescheduled,
+    BelongingsConsentGiven,
     RepairDeclined,
 )
-from events.workshop import RepairDropped, RepairRevised
+from events.workshop import BelongingsInTheWay, RepairDropped, RepairRevised
 from projections.facts import fact as read
 from projections.projection import Document
 from projections.work_order_board.cards import A_DAY, computed, is_shown, midnight
@@ -194,7 +195,9 @@ def test_the_card_shows_what_somebody_has_to_do_about_it() -> None:
         return card(WHOLE_VISIT[: n + 1])
 
     assert until("PrioritySet")["priority"] == "high"
-    assert until("BelongingsInTheWay")["belongings"] == {"items": ["儿童座椅"], "asked_at": to_text(at(20))}
+    asked = until("BelongingsInTheWay")["belongings"]
+    assert (asked["items"], asked["asked_at"]) == (["儿童座椅"], to_text(at(20)))
+    assert until("BelongingsConsentGiven")["belongings"] == {"agreed": ["儿童座椅"]}
     assert until("DelayReported")["delays"] == {"1": {"cause": "parts", "minutes": 30}}
     told = until("CustomerToldOfDelay")
     assert (told["delays"]["1"]["told_at"], told["promised_at"]) == (to_text(at(75)), to_text(at(270)))
@@ -205,6 +208,25 @@ def test_the_card_shows_what_somebody_has_to_do_about_it() -> None:
     assert until("ProgressAlarmRaised")["progress"] == "alarm"
     assert until("VehicleReturned")["parking_place"] == "B-12"
     assert until("DeliveryCheckFailed")["sent_back_cause"] == "脏"
+
+
+def test_consent_to_one_thing_in_the_way_is_none_to_another() -> None:
+    """W-10: in whichever order the services are heard."""
+    order = {"visit_id": "V1", "work_order_id": "V1"}
+    asked = tuple(
+        recorded(BelongingsInTheWay(**order, items=(item,)), minute)
+        for item, minute in (("儿童座椅", 20), ("高尔夫包", 21))
+    )
+    consented = tuple(
+        recorded(BelongingsConsentGiven(**order, items=(item,), channel="phone"), minute)
+        for item, minute in (("高尔夫包", 22), ("儿童座椅", 23))
+    )
+    shown = card((*asked, consented[0]))["belongings"]
+    assert (shown["items"], shown["asked_at"]) == (["儿童座椅"], to_text(asked[0].recorded_at))
+    for known in (consented[:1], consented):
+        for way in interleaved(asked, known):
+            assert card(way)["belongings"] == card((*asked, *known))["belongings"]
+    assert "asked_at" not in card((*asked, *consented))["belongings"]
 
 
 def test_another_revision_of_a_repair_waits_for_the_customer_again() -> None:

@@ -92,3 +92,22 @@ async def test_a_vehicle_goes_through_the_workshop_on_its_pages(look: Open, runn
     assert await serious(page) == []
     await order.get_by_role("button", name="Quality check passed").click()
     await expect(order).to_have_count(0)
+
+
+@pytest.mark.browser
+async def test_a_find_is_added_with_its_trade(look: Open, running: Running) -> None:
+    """W-30, R-72: on the team's page and on the work order's."""
+    visit = await (await Visit(running).received()).dispatched()
+    await visit.heard("workshop.work_dispatched.v1")
+    pages = {"前杠补漆": f"/sites/sh01/team#order-{visit.id}", "后杠补漆": f"/work-orders/{visit.id}"}
+    for repair, path in pages.items():
+        page = await look(path, "technician")
+        find = page.locator(f'form[action$="/{visit.id}/repairs"]')
+        await page.locator("details", has=find).locator("summary").click()
+        await expect(find.get_by_label("Trade")).to_have_value("mechatronic")
+        await find.get_by_label("What has to be done").fill(repair)
+        await find.get_by_label("Price in yuan").fill("300")
+        await find.get_by_label("Minutes longer").fill("60")
+        await find.get_by_label("Trade").select_option("body_paint")
+        await find.get_by_role("button", name="Add and ask the customer").click()
+        await visit.heard("workshop.repair_added.v1", description=repair, trade="body_paint")

@@ -142,6 +142,8 @@ class AppointmentConfirmed(Event, type="reception.appointment_confirmed.v1"):
     """The version of the reception rules under which it was booked."""
     moved_from: date | None = None
     """The day whose slot becomes free for this one (R-12)."""
+    moved_from_slot: AwareDatetime | None = None
+    """The time there, as it stood."""
 
 
 class AppointmentReminderDue(Event, type="reception.appointment_reminder_due.v1"):

@@ -23,6 +23,7 @@ from events.reception import (
     AppointmentRequested,
     AppointmentRescheduled,
     BayReserved,
+    CancelReason,
 )
 from events.shop_rules import ReceptionRules
 from services.reception import appointment_queue
@@ -34,6 +35,7 @@ from services.reception.appointment_commands import (
     CancelAppointment,
     DayCommand,
     FreeMoved,
+    GiveBack,
     KeepAppointment,
     Leave,
     MissAppointment,
@@ -62,6 +64,9 @@ class Booking:
     rung: frozenset[int] = frozenset()
     said: tuple[str, str] | None = None
     """What came of the last reminder."""
+    moved_to: tuple[datetime, str] | None = None
+    """The time and the book for which this day let go of it."""
+    cancelled: CancelReason | None = None
 
     @property
     def holds(self) -> bool:
@@ -156,13 +161,18 @@ def _book(command: BookAppointment, day: Day) -> list[Event]:
 def _take_over(command: TakeOverAppointment, day: Day) -> list[Event]:
     booking = day.book.bookings.get(command.appointment_id)
     if booking and booking.holds:
-        if booking.confirmed.slot_at == command.slot_at:
+        came_so = (command.slot_at, command.moved_from, command.moved_from_slot)
+        if came_so == (
+            booking.confirmed.slot_at,
+            booking.confirmed.moved_from,
+            booking.confirmed.moved_from_slot,
+        ):
             return []
         raise Rejected("the appointment is being moved already; please look again in a moment")
     if not command.expected:
         raise Rejected("the customer is not expected on that day any more")
     requested = command.requested.model_copy(update={"book": day.name})
-    confirmed = _allot(requested, command, command.number, day, command.moved_from)
+    confirmed = _allot(requested, command, command.number, day)
     return [*day.opening(), requested, *confirmed]
 
 
@@ -171,7 +181,6 @@ def _allot(
     command: SetTime,
     number: str,
     day: Day,
-    moved_from: date | None = None,
 ) -> list[Event]:
     """An advisor and a bay that nobody else has. Raises Rejected with the reason why there is none."""
     slot_at, now = command.slot_at, command.entered_at
@@ -206,6 +215,9 @@ def _allot(
     if bay is None:
         raise Rejected(f"no bay is free from {day.clock(starts_at)} to {day.clock(ends_at)}")
     about = requested.model_dump(include={"book", "appointment_id", "work_order_id"})
+    from_day = {}
+    if isinstance(command, TakeOverAppointment):
+        from_day = command.model_dump(include={"moved_from", "moved_from_slot"})
     before = (slot_at - timedelta(hours=hours) for hours in day.rules.reminder_hours)
     return [
         BayReserved(
@@ -223,7 +235,7 @@ def _allot(
             reminders_at=tuple(sorted(each for each in before if each > now)),
             missed_at=slot_at + timedelta(minutes=day.rules.missed_after_minutes),
             rules=day.rules.version,
-            moved_from=moved_from,
+            **from_day,
         ),
     ]
 
@@ -252,7 +264,14 @@ def _decide_about(command: AboutAppointment, booking: Booking, day: Day) -> list
             allotted = _allot(booking.requested, command, booking.confirmed.number, day)
             return [AppointmentRescheduled(**about, to=slot_at, to_book=day.name), *allotted]
         case FreeMoved(to=to, to_book=to_book):
-            return [AppointmentRescheduled(**about, to=to, to_book=to_book)] if booking.holds else []
+            stands = _stands_at(booking, command.slot_at)
+            return [AppointmentRescheduled(**about, to=to, to_book=to_book)] if stands else []
+        case GiveBack(to=to, to_book=to_book, cancelled=reason):
+            if not _stands_at(booking, command.slot_at):
+                return []
+            if reason:
+                return [AppointmentCancelled(**about, reason=reason)]
+            return [AppointmentRescheduled(**about, to=to, to_book=to_book)]
         case CancelAppointment(reason=reason):
             if booking.status == "cancelled":
                 return []
@@ -275,6 +294,10 @@ def _decide_about(command: AboutAppointment, booking: Booking, day: Day) -> list
         case KeepAppointment():
             return [AppointmentKept(**about)] if booking.status == "booked" else []
     raise AssertionError(f"nobody decides about {command!r}")
+
+
+def _stands_at(booking: Booking, slot_at: datetime) -> bool:
+    return booking.status == "booked" and booking.confirmed.slot_at == slot_at
 
 
 def _must_be_expected(booking: Booking) -> None:
@@ -303,9 +326,10 @@ def evolve(book: AppointmentBook, event: Event) -> AppointmentBook:
         case AppointmentReminded(appointment_id=id):
             return _with(book, id, replace(book.bookings[id], said=(event.channel, event.outcome)))
         case AppointmentRescheduled(appointment_id=id):
-            return _with(book, id, replace(book.bookings[id], status="moved"))
-        case AppointmentCancelled(appointment_id=id):
-            return _with(book, id, replace(book.bookings[id], status="cancelled"))
+            moved_to = (event.to, event.to_book)
+            return _with(book, id, replace(book.bookings[id], status="moved", moved_to=moved_to))
+        case AppointmentCancelled(appointment_id=id, reason=reason):
+            return _with(book, id, replace(book.bookings[id], status="cancelled", cancelled=reason))
         case AppointmentMissed(appointment_id=id):
             return _with(book, id, replace(book.bookings[id], status="missed"))
         case AppointmentKept(appointment_id=id):

@@ -67,6 +67,7 @@ class TakeOverAppointment(SetTime):
     """Whether that day still expects the customer."""
     number: str
     moved_from: date
+    moved_from_slot: datetime
 
 
 class MoveAppointment(SetTime):
@@ -74,10 +75,21 @@ class MoveAppointment(SetTime):
 
 
 class FreeMoved(AboutAppointment):
-    """It was taken over by another day."""
+    """It was taken over by another day, as it stood at that time of this one."""
 
+    slot_at: datetime
     to: datetime
     to_book: str
+
+
+class GiveBack(AboutAppointment):
+    """The day that it was taken over from did not let go of it for this one."""
+
+    slot_at: datetime
+    to: datetime
+    """Where it is instead."""
+    to_book: str
+    cancelled: CancelReason | None = None
 
 
 class CancelAppointment(AboutAppointment):
@@ -134,6 +146,7 @@ BookingCommand: TypeAlias = (
     | TakeOverAppointment
     | MoveAppointment
     | FreeMoved
+    | GiveBack
     | CancelAppointment
     | RemindNow
     | Remind

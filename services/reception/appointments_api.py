@@ -1,6 +1,6 @@
 """What is done at the desk and on the phone before a vehicle is received: appointments and the queue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -13,6 +13,8 @@ from access.keyring import Keyring
 from access.problems import Problem
 from access.request_body import RequestBody
 from access.roles import Action
+from eventlog.decider import Rejected
+from eventlog.recorded import Recorded
 from eventlog.store import EventStore, StaleVersion, UnknownStream
 from events.lines import Minutes
 from events.reception import (
@@ -47,11 +49,11 @@ from services.reception.appointment_book import (
 )
 from services.reception.appointment_slots import site_date
 from services.reception.commands import StaffChannel
-from services.reception.rules import price_lists_of, rules_of
+from services.reception.rules import SHIPPED_RULES, price_lists_of, rules_of
 from services.versions import in_force
 
 
-def _day(text: str) -> date:
+def _date(text: str) -> date:
     day = date.fromisoformat(text)
     if not 2000 <= day.year < 2100:
         raise ValueError("the year must be one between 2000 and 2099")
@@ -59,7 +61,7 @@ def _day(text: str) -> date:
 
 
 Day = Annotated[
-    str, Path(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(lambda text: f"{_day(text)}")
+    str, Path(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(lambda text: f"{_date(text)}")
 ]
 Reference = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
 Id = Annotated[str, Path(pattern="^[0-9a-f]{20}$")]
@@ -214,7 +216,7 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         date: Day, id: Id, body: Reschedule, caller: Annotated[Caller, commanding(Action.APPOINTMENT_BOOK)]
     ) -> Response:
         """The customer comes at another time (R-12). On another day, that day takes the appointment over
-        first; this one lets go of it when it hears so."""
+        first; then this one lets go of it, or else a policy makes it."""
         here, now = f"{caller.site}.{date}", datetime.now(UTC)
         at = _agreed(body, now)
         rules = await rules_of(reception, caller.site)
@@ -230,8 +232,7 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
             raise UnknownStream(stream)
         if caller.expected_version not in (None, len(history)):
             raise StaleVersion(len(history))
-        day: AppointmentBook = appointment_decider(rules).fold(recorded.event for recorded in history)
-        booking = day.bookings.get(id)
+        booking = _day(history).bookings.get(id)
         if booking is None:
             raise Problem(409, "There is no such appointment on this day.")
         take_over = do.TakeOverAppointment(
@@ -243,9 +244,25 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
             requested=booking.requested,
             expected=booking.status == "booked",
             number=booking.confirmed.number,
-            moved_from=_day(date),
+            moved_from=_date(date),
+            moved_from_slot=booking.confirmed.slot_at,
         )
-        return await give(take_over, body, replace(caller, expected_version=None), id, new=True)
+        metadata = replace(caller.metadata(id, body), occurred_at=at)
+        decider = appointment_decider(rules)
+        taken = await reception.handle(decider, book_stream(there), take_over, metadata, new=True)
+        if not taken.repeated:
+            free = do.FreeMoved(
+                book=here,
+                at=at,
+                appointment_id=id,
+                slot_at=take_over.moved_from_slot,
+                to=body.slot_at,
+                to_book=there,
+            )
+            await reception.handle(decider, stream, free, metadata)
+            if _day(await reception.stream(stream)).bookings[id].moved_to != (body.slot_at, there):
+                raise Rejected("the appointment is being moved already; please look again in a moment")
+        return answer(reception.source, id, taken)
 
     @router.command("/days/{date}/arrivals", tags=["queue"])
     async def arrive(
@@ -302,6 +319,10 @@ def appointments_api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         return answer(reception.source, id, handled)
 
     return router
+
+
+def _day(history: Sequence[Recorded]) -> AppointmentBook:
+    return appointment_decider(SHIPPED_RULES).fold(recorded.event for recorded in history)
 
 
 def _parts(body: Book, prices: PriceList) -> list[PartWanted]:

@@ -6,7 +6,7 @@ from eventlog.store import EventStore
 from events.reception import AppointmentConfirmed, VehicleReceived
 from events.workshop import QualityPassed, RepairAdded, RepairRevised
 from services.reception.appointment_book import appointment_decider, book_of, book_stream
-from services.reception.appointment_commands import DayCommand, FreeMoved, KeepAppointment
+from services.reception.appointment_commands import DayCommand, FreeMoved, GiveBack, KeepAppointment
 from services.reception.commands import Command, ReadyVehicle, RequestApproval
 from services.reception.rules import rules_of
 from services.reception.visit import visit_decider, visit_stream
@@ -42,17 +42,38 @@ def policies(reception: EventStore) -> Policies:
     async def whenever_appointment_confirmed_free_moved(
         confirmed: AppointmentConfirmed, cause: Recorded
     ) -> None:
-        """The day that it was moved from lets go of it (R-12)."""
-        if confirmed.moved_from is None:
+        """The day that it was moved from lets go of it (R-12): for one day only, and of nobody who cancelled
+        or came meanwhile. Where it did not, the other day gives the appointment back."""
+        if confirmed.moved_from is None or confirmed.moved_from_slot is None:
             return
-        command = FreeMoved(
-            book=book_of(cause.metadata.site, confirmed.moved_from),
-            at=cause.occurred_at,
-            appointment_id=confirmed.appointment_id,
+        policy = "whenever_appointment_confirmed_free_moved"
+        old = book_of(cause.metadata.site, confirmed.moved_from)
+        id, at = confirmed.appointment_id, cause.occurred_at
+        free = FreeMoved(
+            book=old,
+            at=at,
+            appointment_id=id,
+            slot_at=confirmed.moved_from_slot,
             to=confirmed.slot_at,
             to_book=confirmed.book,
         )
-        await change_day(command, cause, "whenever_appointment_confirmed_free_moved")
+        await change_day(free, cause, policy)
+        decider = appointment_decider(await rules_of(reception, cause.metadata.site))
+        day = decider.fold(recorded.event for recorded in await reception.stream(book_stream(old)))
+        booking = day.bookings[id]
+        to, to_book = booking.moved_to or (booking.confirmed.slot_at, old)
+        if to_book == confirmed.book:
+            return
+        back = GiveBack(
+            book=confirmed.book,
+            at=at,
+            appointment_id=id,
+            slot_at=confirmed.slot_at,
+            to=to,
+            to_book=to_book,
+            cancelled=booking.cancelled,
+        )
+        await change_day(back, cause, policy)
 
     @policies.whenever(VehicleReceived)
     async def whenever_vehicle_received_keep_appointment(received: VehicleReceived, cause: Recorded) -> None:

@@ -105,6 +105,8 @@ async def test_an_appointment_moves_to_another_day(
     assert stale.status_code == 412
     moved = await advisor.send(path, {"slot_at": on("05T14:30")["slot_at"]})
     assert moved.status_code == 201, moved.text
+    cancel = f"{DAYS}/2032-03-04/appointments/{made['id']}/cancel"
+    assert (await advisor.send(cancel, {})).status_code == 409, "the old day has let go of it already"
     numbers = [e["data"]["number"] for e in await advisor.recorded() if "number" in e["data"]]
     assert numbers == ["320304-01", "320304-01"]
 

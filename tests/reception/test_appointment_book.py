@@ -322,13 +322,15 @@ take_over = do.TakeOverAppointment(
     expected=True,
     number="260302-07",
     moved_from=date(2026, 3, 2),
+    moved_from_slot=at("14:00", day=2),
 )
 
 
 def test_a_customer_comes_on_another_day() -> None:
     """R-12: with the number they know."""
     requested, reserved, confirmed = facts(make)
-    moved = confirmed.model_copy(update={"number": "260302-07", "moved_from": date(2026, 3, 2)})
+    came_from = {"moved_from": date(2026, 3, 2), "moved_from_slot": at("14:00", day=2)}
+    moved = confirmed.model_copy(update={"number": "260302-07", **came_from})
     book.given().when(take_over).then(opened, requested, reserved, moved)
     book.given(opened, requested, reserved, moved).when(take_over).then_nothing()
 
@@ -344,9 +346,10 @@ def test_a_late_entry_is_made_on_the_same_day(command: do.SetTime) -> None:
 
 def test_an_appointment_does_not_come_back_before_it_has_gone() -> None:
     """Its old time is freed by what was recorded on the other day, which has not been heard of yet."""
-    book.given(*booked).when(take_over.model_copy(update={"slot_at": at("14:00")})).then_rejected(
-        "the appointment is being moved already; please look again in a moment"
-    )
+    for clock in ("09:15", "14:00"):
+        book.given(*booked).when(take_over.model_copy(update={"slot_at": at(clock)})).then_rejected(
+            "the appointment is being moved already; please look again in a moment"
+        )
 
 
 def test_only_who_is_expected_comes_on_another_day() -> None:
@@ -356,15 +359,55 @@ def test_only_who_is_expected_comes_on_another_day() -> None:
     )
 
 
+free = do.FreeMoved(
+    book=BOOK,
+    at=NOW,
+    appointment_id="A1",
+    slot_at=make.slot_at,
+    to=at("10:00", day=4),
+    to_book="sh01.2026-03-04",
+)
+gone = AppointmentRescheduled(**about, to=at("10:00", day=4), to_book="sh01.2026-03-04")
+
+
 def test_the_old_day_lets_go_of_what_another_day_took_over() -> None:
     """R-12: once."""
-    free = do.FreeMoved(
-        book=BOOK, at=NOW, appointment_id="A1", to=at("10:00", day=4), to_book="sh01.2026-03-04"
-    )
-    gone = AppointmentRescheduled(**about, to=at("10:00", day=4), to_book="sh01.2026-03-04")
     book.given(*booked).when(free).then(gone)
     book.given(*booked, gone).when(free).then_nothing()
-    book.given(*booked, cancelled).when(free).then_nothing()
+
+
+def test_the_old_day_lets_go_of_nobody_whose_appointment_changed_meanwhile() -> None:
+    """R-12, K-24: it was cancelled, kept or missed here, or has another time."""
+    for ending in (cancelled, kept, missed):
+        book.given(*booked, ending).when(free).then_nothing()
+    within = AppointmentRescheduled(**about, to=at("14:00"), to_book=BOOK)
+    at_two = facts(make.model_copy(update={"slot_at": at("14:00")}))[1:]
+    book.given(*booked, within, *at_two).when(free).then_nothing()
+
+
+give_back = do.GiveBack(
+    book=BOOK,
+    at=NOW,
+    appointment_id="A1",
+    slot_at=make.slot_at,
+    to=at("10:00", day=4),
+    to_book="sh01.2026-03-04",
+)
+
+
+def test_a_day_gives_back_what_was_not_let_go_for_it() -> None:
+    """R-04, R-12: once; the advisor and the bay are free again."""
+    book.given(*booked).when(give_back).then(gone)
+    book.given(*booked, gone).when(give_back).then_nothing()
+    book.given(*booked, kept).when(give_back).then_nothing()
+
+
+def test_who_cancelled_before_the_old_day_let_go_is_not_expected_on_the_other() -> None:
+    """K-24: for the reason that they gave."""
+    for_parts = give_back.model_copy(update={"cancelled": "parts_missing"})
+    ended = cancelled.model_copy(update={"reason": "parts_missing"})
+    book.given(*booked).when(for_parts).then(ended)
+    book.given(*booked, ended).when(for_parts).then_nothing()
 
 
 # What becomes of it

@@ -20,8 +20,14 @@ STREAM = f"appointments-{BOOK}"
 *_, confirmed = facts(make)
 assert isinstance(confirmed, AppointmentConfirmed)
 elsewhere = confirmed.model_copy(
-    update={"book": "sh01.2026-03-04", "slot_at": at("10:00", day=4), "moved_from": date(2026, 3, 3)}
+    update={
+        "book": "sh01.2026-03-04",
+        "slot_at": at("10:00", day=4),
+        "moved_from": date(2026, 3, 3),
+        "moved_from_slot": confirmed.slot_at,
+    }
 )
+THERE = "appointments-sh01.2026-03-04"
 came = received.model_copy(update={"appointment_id": "A1", "appointment_book": BOOK})
 
 
@@ -54,13 +60,40 @@ async def test_an_appointment_that_moved_from_nowhere_frees_nothing(
     assert len(await reception.stream(day)) == len(booked)
 
 
-async def test_what_was_cancelled_meanwhile_stays_so(
-    whenever: Policies, reception: EventStore, day: str
+@pytest.fixture
+async def there(reception: EventStore) -> str:
+    """The day that took it over."""
+    requested, reserved, _ = (event.model_copy(update={"book": elsewhere.book}) for event in facts(make))
+    await reception.append(THERE, 0, [requested, reserved, elsewhere], recorded(booked[0], 3).metadata)
+    return THERE
+
+
+async def test_who_cancelled_meanwhile_is_expected_on_neither_day(
+    whenever: Policies, reception: EventStore, day: str, there: str
 ) -> None:
+    """R-12, K-24: on the old day, before it heard that another had taken the appointment over."""
     await reception.append(day, len(booked), [cancelled], recorded(booked[0], 2).metadata)
-    await whenever.react(FREE, encode(recorded(elsewhere, 9)))
+    for _ in range(2):
+        await whenever.react(FREE, encode(recorded(elsewhere, 9)))
     await whenever.react(KEEP, encode(recorded(came, 10)))
     assert len(await reception.stream(day)) == len(booked) + 1
+    [*before, ended] = await reception.stream(there)
+    assert len(before) == 3
+    assert ended.event == cancelled.model_copy(update={"book": elsewhere.book})
+
+
+async def test_an_appointment_that_two_days_took_over_stays_on_the_one_it_was_let_go_for(
+    whenever: Policies, reception: EventStore, day: str, there: str
+) -> None:
+    """R-04, R-12."""
+    gone = AppointmentRescheduled(**about, to=at("10:00", day=5), to_book="sh01.2026-03-05")
+    await reception.append(day, len(booked), [gone], recorded(booked[0], 2).metadata)
+    for _ in range(2):
+        await whenever.react(FREE, encode(recorded(elsewhere, 9)))
+    assert len(await reception.stream(day)) == len(booked) + 1
+    [*before, given_back] = await reception.stream(there)
+    assert len(before) == 3
+    assert given_back.event == gone.model_copy(update={"book": elsewhere.book})
 
 
 async def test_who_is_received_has_kept_the_appointment(

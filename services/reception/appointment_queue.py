@@ -92,6 +92,8 @@ def _arrive(command: Arrive, day: "Day") -> list[Event]:
     """Patience counts from the arrival, or from the appointment of who came before it (R-21)."""
     if command.arrival_id in day.book.queue.arrivals:
         return []
+    if command.at.astimezone(day.rules.opening.zone).date() != day.date:
+        raise Rejected("who comes is entered on the day on which they come")
     arrived = CustomerArrived(
         **command.model_dump(include=set(CustomerArrived.model_fields)),
         arrived_at=command.at,

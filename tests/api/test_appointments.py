@@ -1,10 +1,12 @@
 """Appointments and the queue over HTTP."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from projections.work_order_board.cards import SITE_ZONE
 from tests.api.conftest import Somebody
 from tests.journeys.story import eventually
 from tests.system import Running
@@ -130,22 +132,19 @@ async def test_a_customer_comes_and_is_received_under_the_appointment(
     made = (await advisor.send(APPOINTMENTS, on("08T10:00"))).json()
     day = f"{DAYS}/2032-03-08"
     reminded = await advisor.send(f"{day}/appointments/{made['id']}/remind", {"outcome": "comes"})
-    arrived = await advisor.send(f"{day}/arrivals", {"appointment_id": made["id"]})
-    walk_in = await advisor.send(
-        f"{day}/arrivals", {"service": "simple", "plate": "沪b1", "phone": "13812345679"}
+    early = await advisor.send(f"{day}/arrivals", {"appointment_id": made["id"]})
+    assert early.status_code == 409
+    assert early.json()["detail"] == "Who comes is entered on the day on which they come."
+    today = f"{DAYS}/{datetime.now(SITE_ZONE).date()}"
+    arrived = await advisor.send(
+        f"{today}/arrivals", {"service": "simple", "plate": "沪b1", "phone": "13812345679"}
     )
-    called = await advisor.send(f"{day}/arrivals/{arrived.json()['id']}/call-in", {})
-    left = await advisor.send(f"{day}/arrivals/{walk_in.json()['id']}/leave", {})
-    assert [each.status_code for each in (reminded, arrived, walk_in, called, left)] == [201] * 5
-    assert types(await advisor.recorded())[-7:] == [
-        "appointment_confirmed",
-        "appointment_reminded",
-        "customer_arrived",
-        "appointment_kept",
-        "customer_arrived",
-        "customer_called_in",
-        "customer_left",
-    ]
+    left = await advisor.send(f"{today}/arrivals/{arrived.json()['id']}/leave", {})
+    assert [each.status_code for each in (reminded, arrived, left)] == [201] * 3
+    seen = types(await advisor.recorded())
+    assert "appointment_reminded" in seen
+    assert "appointment_kept" not in seen
+    assert seen[-2:] == ["customer_arrived", "customer_left"]
     book = {"appointment_id": made["id"], "appointment_book": "sh01.2032-03-08"}
     known = {"arrival_id": arrived.json()["id"], "model": "Bora", "member": True, "fuel_eighths": 4}
     received = await advisor.send("/reception/v1/visits", {**VISIT, **book, **known})

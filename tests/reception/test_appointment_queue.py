@@ -123,6 +123,16 @@ def test_nobody_comes_to_an_appointment_of_another_day() -> None:
     )
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+@pytest.mark.parametrize("appointment_id", ["A1", None])
+def test_nobody_comes_on_another_day(days: int, appointment_id: str | None) -> None:
+    """R-26: no day is opened, and no appointment kept, by who stands at the desk today."""
+    today = arrive("N1", "09:00", appointment_id)
+    other = today.model_copy(update={"at": today.at + timedelta(days=days)})
+    for history in ([], booked):
+        book.given(*history).when(other).then_rejected("who comes is entered on the day on which they come")
+
+
 # Being received
 
 

@@ -22,8 +22,15 @@ THEIRS, OURS = "sh11", "sh12"
 UNDECLARED = ("site", "work_order_id")
 """Names that no document has for a parameter or field here, and that somebody may try all the same."""
 BEGIN = {"POST /v1/visits", "POST /v1/complaints"}
-OF_ALL_SITES = {("POST /v1/subjects/{customer}/erase", "path customer"), ("GET /v1/status", "query")}
-"""A person is one person at all sites; where the whole system stands moves on while it is asked."""
+OF_ALL_SITES = {
+    ("POST /v1/subjects/{customer}/erase", "path customer"),
+    ("GET /v1/status", "query"),
+    ("GET /v1/vehicles/{vin}/history", "path vin"),
+}
+"""A person is one person at all sites, and so is a vehicle, whose file says nothing of people elsewhere
+(K-17); where the whole system stands moves on while it is asked."""
+NO_DATE = re.compile('Input should be a valid date[^"]*')
+"""Why, depends on how the text begins."""
 PARTS = {"path": "path", "query": "query", "header": "headers"}
 OF_THE_MOMENT = ("at", "position", "waiting_minutes", "minutes", "instance", "id", "until")
 SIGNED = re.compile(r"\.[0-9a-f]+\.[0-9a-f]{64}")
@@ -41,7 +48,7 @@ class Request(NamedTuple):
     path: dict[str, str]
     query: Mapping[str, str] = MappingProxyType({})
     headers: Mapping[str, str] = MappingProxyType({})
-    body: dict[str, Any] | None = None
+    body: dict[str, Any] | bytes | None = None
 
 
 class Things(NamedTuple):
@@ -79,6 +86,7 @@ async def things(running: Running) -> Things:
             "work-orders": ours.id,
             "complaints": our_complaint,
             "site": OURS,
+            "vin": "LSVAA4182E2177777",
         },
         pairs={
             "visit": Pair(visit.id, visit.id[::-1]),
@@ -105,7 +113,8 @@ def places(
     whole = Request(ids, body=body_for(app, path) if "requestBody" in described else None)
     found = [(PARTS[each["in"]], each["name"]) for each in described.get("parameters", [])]
     found += [("query", name) for name in UNDECLARED]
-    found += [("body", name) for name in {*whole.body, *UNDECLARED}] if whole.body is not None else []
+    if isinstance(whole.body, dict):
+        found += [("body", name) for name in {*whole.body, *UNDECLARED}]
     return {f"{part} {name}": partial(_put, whole, part, name) for part, name in found}
 
 
@@ -116,6 +125,7 @@ def _put(whole: Request, part: str, name: str, value: str) -> Request:
 def comparable(answer: httpx2.Response, value: str) -> tuple[int, dict[str, str], Any]:
     headers = {name: text for name, text in answer.headers.items() if name not in ("date", "content-length")}
     text = SIGNED.sub("", _text(answer).replace(value, "<value>"))
+    text = NO_DATE.sub("no date", text)
     return answer.status_code, headers, _lasting(json.loads(text)) if text.startswith("{") else text
 
 
@@ -155,7 +165,7 @@ class Asking:
             prefix + path.format_map(request.path),
             params=request.query,
             headers={name.encode(): value.encode() for name, value in headers.items()},
-            json=request.body,
+            **({"content": request.body} if isinstance(request.body, bytes) else {"json": request.body}),
         )
         async with self.at_once:
             answer = await self.running.client.send(built, stream=True)
@@ -209,8 +219,8 @@ async def test_what_is_theirs_is_like_what_is_nobodys(running: Running, things: 
         )
     )
     assert wrong == []
-    assert asking.sent >= (400 if begins else 3_000)
-    assert accepted > asking.sent / 20
+    assert asking.sent >= (400 if begins else 15_000)
+    assert accepted > (asking.sent / 20 if begins else 800)
 
 
 async def test_their_times_and_positions_show_nothing_of_theirs(running: Running, things: Things) -> None:
@@ -245,9 +255,8 @@ async def test_what_is_theirs_is_seen_by_those_who_may(running: Running, things:
     for app, operation, _ in await documents(running):
         if operation.startswith("GET /v1") and app == "projections" and not operation.endswith("stream"):
             id = ids.get(operation.split("/")[2], "")
-            answer = await asking.ask(
-                app, operation, asker(app, operation), Request({"id": id, "site": THEIRS})
-            )
+            of_theirs = {"id": id, "site": THEIRS, "vin": things.pairs["vin"].theirs}
+            answer = await asking.ask(app, operation, asker(app, operation), Request(things.ours | of_theirs))
             seen += _text(answer)
     visit, complaint, customer, plate, phone, vin, site = things.shown
     assert all(each in seen for each in (visit, complaint, customer, plate, vin, site))

@@ -18,7 +18,11 @@ from tests.api.conftest import Somebody
 from tests.api.test_access import BODIES
 
 SERVICES = ("reception", "workshop", "customer-care")
-LONG_WAY = {"/v1/links/{link}/complaint"}
+LONG_WAY = {
+    "/v1/links/{link}/complaint",
+    "/v1/approvals/{link}/approve",
+    "/v1/approvals/{link}/decline",
+}
 """Commands of people without a token: they are no commands of a CommandRouter."""
 
 

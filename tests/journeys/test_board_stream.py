@@ -27,7 +27,8 @@ async def watching(
 
 
 async def cards(lines: AsyncIterator[str], visit: Visit, until: str) -> list[Card]:
-    """The changes that came, up to the one in which the card of this visit has that last event."""
+    """The changes that came, up to the one in which the card of this visit has that last event, or a line in
+    that state."""
     found: list[Card] = []
     position = 0
     async with asyncio.timeout(WITHIN):
@@ -40,7 +41,8 @@ async def cards(lines: AsyncIterator[str], visit: Visit, until: str) -> list[Car
             elif line == "" and found and found[-1][0] == 0:
                 found[-1] = (position, found[-1][1])
                 card = found[-1][1]
-                if (card["work_order_id"], card["last_event"]) == (visit.id, until):
+                reached = {card["last_event"], *(line["state"] for line in card["lines"])}
+                if card["work_order_id"] == visit.id and until in reached:
                     return found
     raise AssertionError("the stream ended")
 
@@ -49,14 +51,14 @@ async def test_changes_come_in_order_and_a_screen_that_comes_back_misses_nothing
     visit = await Visit(running).received()
     async with watching(running) as lines, watching(running) as steady:
         await visit.dispatched()
-        seen = await cards(lines, visit, "workshop.work_dispatched.v1")
+        seen = await cards(lines, visit, "workshop.progress_watch_set.v1")
         last = seen[-1][0]
         await visit.repair_added(line=2)
         await visit.answered(2, "approve")
-        everything = await cards(steady, visit, "workshop.repair_released.v1")
+        everything = await cards(steady, visit, "released")
 
     async with watching(running, **{"Last-Event-ID": str(last)}) as lines:
-        missed = await cards(lines, visit, "workshop.repair_released.v1")
+        missed = await cards(lines, visit, "released")
         await visit.work("complete")
         followed = await cards(lines, visit, "workshop.repair_completed.v1")
 
@@ -74,15 +76,15 @@ async def test_another_sites_changes_never_appear(running: Running) -> None:
     async with watching(running, "hz01") as lines:
         await (await Visit(running, "sh01").received()).dispatched()
         own = await (await Visit(running, "hz01").received()).dispatched()
-        seen = await cards(lines, own, "workshop.work_dispatched.v1")
+        seen = await cards(lines, own, "workshop.progress_watch_set.v1")
     assert {card["site"] for _, card in seen} == {"hz01"}
 
 
 async def test_an_auditor_watches_without_plates(running: Running) -> None:
     async with watching(running, role="region_auditor") as hidden, watching(running) as clear:
         visit = await (await Visit(running).received()).dispatched()
-        [*_, (_, masked)] = await cards(hidden, visit, "workshop.work_dispatched.v1")
-        [*_, (_, shown)] = await cards(clear, visit, "workshop.work_dispatched.v1")
+        [*_, (_, masked)] = await cards(hidden, visit, "workshop.progress_watch_set.v1")
+        [*_, (_, shown)] = await cards(clear, visit, "workshop.progress_watch_set.v1")
     assert (masked["plate"], masked["plate_hidden"]) == (None, True)
     assert shown["plate"] == visit.plate
     assert visit.plate not in json.dumps(masked, ensure_ascii=False)

@@ -52,7 +52,7 @@ async def test_an_erased_person_is_unreadable_everywhere(running: Running) -> No
         assert not any(personal in each for each in shown)
 
     async with asyncio.timeout(20), watching(running, **{"Last-Event-ID": "0"}) as lines:
-        everything = await cards(lines, visit, "workshop.work_dispatched.v1")
+        everything = await cards(lines, visit, "workshop.progress_watch_set.v1")
     assert visit.plate not in str(everything)
 
     verified = await asyncio.to_thread(_verify, running)

@@ -149,11 +149,9 @@ async def test_it_stops_what_it_started_and_goes_on_where_it_stopped(
 
         system.start()
         assert (await visit.card())["column"] == "in_work"
-        assert await visit.events() == [
-            "reception.vehicle_received.v2",
-            "workshop.work_order_opened.v1",
-            "workshop.work_dispatched.v1",
-        ]
+        happened = await visit.events()
+        assert happened[:2] == ["reception.vehicle_received.v2", "workshop.work_order_opened.v1"]
+        assert happened.count("workshop.work_dispatched.v1") == 1
         assert system.stop(signal.SIGTERM) == 0
         assert servers(system.data) == []
         assert "Traceback" not in system.log.read_text()

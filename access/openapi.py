@@ -76,6 +76,8 @@ def _refusals(operation: dict[str, Any], path: str) -> set[int]:
         refusals |= {410, 507}
     if "{sha256}" in path:
         refusals.add(410)
+    if "{line}" in path:
+        refusals.add(409)  # a line may have been asked about, or not yet
     if "parameters" in operation or "requestBody" in operation:
         refusals.add(422)
     if "requestBody" in operation:

@@ -76,6 +76,10 @@ class Scanned(Body):
     token: Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
+class Pem(Response):
+    media_type = "application/x-pem-file"
+
+
 class GatePassShown(BaseModel):
     pass_id: str | None
     state: str
@@ -183,10 +187,10 @@ def settlement_api(reception: EventStore, attachments: Attachments, key: Signing
             qr=token and segno.make(token, error="m", micro=False).svg_inline(omitsize=True),
         )
 
-    @router.get("/gate-key", tags=["gate"], dependencies=[public])
+    @router.get("/gate-key", tags=["gate"], dependencies=[public], response_class=Pem)
     async def gate_key() -> Response:
         """The public key with which a gate checks a pass without a connection; PEM."""
-        return Response(key.public, media_type="application/x-pem-file")
+        return Pem(key.public)
 
     async def visit_of(visit_id: str, who: Principal) -> tuple[list[Recorded], Visit]:
         stream = visit_stream(visit_id)

@@ -130,6 +130,7 @@ async def test_the_customers_answer_is_given_where_it_is_seen(
     page = await look(f"/work-orders/{received}", "advisor", "zh-CN")
     await expect(page.locator(".lines")).to_contain_text("已询问客户")
     await page.get_by_label("答复方式").select_option("message")
+    await page.get_by_role("checkbox", name="已告知客户").check()
     await page.get_by_role("button", name="同意").click()
     await expect(page.locator("[data-part=timeline]")).to_contain_text("客户同意增项")
     # The workshop hears of it by itself.

@@ -51,8 +51,9 @@ async def test_an_erased_person_is_unreadable_everywhere(running: Running) -> No
     for personal in (visit.plate, visit.phone, "王小明"):
         assert not any(personal in each for each in shown)
 
-    async with asyncio.timeout(20), watching(running, **{"Last-Event-ID": "0"}) as lines:
-        everything = await cards(lines, visit, "workshop.progress_watch_set.v1")
+    since = {"Last-Event-ID": str(max(0, int(before["position"]) - 20))}
+    async with asyncio.timeout(20), watching(running, **since) as lines:
+        everything = await cards(lines, visit, card["last_event"])
     assert visit.plate not in str(everything)
 
     verified = await asyncio.to_thread(_verify, running)

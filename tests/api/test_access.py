@@ -674,11 +674,14 @@ async def _ask(
     body = body_for(app, path) if method == "POST" else None
     sent = {"content": body} if isinstance(body, bytes) else {"json": body}
     request = running.client.build_request(method, prefix + path.format_map(ids), headers=headers, **sent)
-    answer = await running.client.send(request, stream=True)
-    if "event-stream" not in answer.headers["content-type"]:
-        await answer.aread()
-    await answer.aclose()
-    return answer
+    while True:
+        answer = await running.client.send(request, stream=True)
+        if "event-stream" not in answer.headers["content-type"]:
+            await answer.aread()
+        await answer.aclose()
+        # Many questions at once: who finds no connection is asked to come again.
+        if answer.status_code != 503 or "database is not available" not in answer.text:
+            return answer
 
 
 def _without_instance(answer: httpx2.Response) -> tuple[dict[str, str], dict[str, Any]]:

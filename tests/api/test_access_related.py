@@ -168,11 +168,14 @@ class Asking:
             **({"content": request.body} if isinstance(request.body, bytes) else {"json": request.body}),
         )
         async with self.at_once:
-            answer = await self.running.client.send(built, stream=True)
-            if "event-stream" not in answer.headers.get("content-type", ""):
-                await answer.aread()
-            await answer.aclose()
-        return answer
+            while True:
+                answer = await self.running.client.send(built, stream=True)
+                if "event-stream" not in answer.headers.get("content-type", ""):
+                    await answer.aread()
+                await answer.aclose()
+                # Thousands of questions at once: who finds no connection is asked to come again.
+                if answer.status_code != 503 or "database is not available" not in answer.text:
+                    return answer
 
 
 async def documents(running: Running) -> Iterator[tuple[str, str, dict[str, Any]]]:

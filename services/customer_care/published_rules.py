@@ -6,12 +6,13 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from eventlog.decider import Decider, Rejected
+from eventlog.decider import Decider
 from eventlog.store import EventStore
 from events import Event
 from events.customer_care import CalendarPublished, RulebookPublished
 from events.rulebook import Calendar, Rulebook
 from services.customer_care.rulebook import SHIPPED, Rules
+from services.versions import must_follow
 
 
 class _Command(BaseModel):
@@ -39,19 +40,11 @@ class Published:
 def decide(command: Command, published: Published) -> list[Event]:
     match command:
         case PublishRulebook(rulebook=rulebook, at=at):
-            _follows([each.version for each in published.rules.rulebooks], rulebook, at)
+            must_follow(published.rules.rulebooks, rulebook, at)
             return [RulebookPublished(rulebook=rulebook)]
         case PublishCalendar(calendar=calendar, at=at):
-            _follows([each.version for each in published.rules.calendars], calendar, at)
+            must_follow(published.rules.calendars, calendar, at)
             return [CalendarPublished(calendar=calendar)]
-
-
-def _follows(versions: list[int], new: Rulebook | Calendar, at: datetime) -> None:
-    """A version that held before it was known would change what was judged already."""
-    if new.version != max(versions) + 1:
-        raise Rejected(f"the next version is {max(versions) + 1}")
-    if new.effective < at:
-        raise Rejected("a new version holds from now on at the earliest")
 
 
 def evolve(published: Published, event: Event) -> Published:

@@ -10,12 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
-from typing import TypeVar
 
 from events.rulebook import Calendar, Channel, Rule, Rulebook, Severity, Start
+from services.versions import in_force
 from services.working_time import NoWorkingTime, end_of_day, work_done
-
-V = TypeVar("V", Rulebook, Calendar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +24,10 @@ class Rules:
     calendars: Sequence[Calendar]
 
     def rulebook(self, at: datetime) -> Rulebook:
-        return _in_force(self.rulebooks, at)
+        return in_force(self.rulebooks, at)
 
     def calendar(self, at: datetime) -> Calendar:
-        return _in_force(self.calendars, at)
+        return in_force(self.calendars, at)
 
     def rulebook_version(self, version: int) -> Rulebook:
         return next(each for each in reversed(self.rulebooks) if each.version == version)
@@ -63,12 +61,6 @@ def due(rule: Rule, start: datetime, calendar: Calendar) -> datetime | None:
         with suppress(NoWorkingTime):
             return work_done(calendar, start, within)
     return start + within
-
-
-def _in_force(versions: Sequence[V], at: datetime) -> V:
-    """The latest that is effective; the first one holds for everything before it."""
-    effective = [each for each in versions if each.effective <= at]
-    return max(effective, key=lambda each: (each.effective, each.version), default=versions[0])
 
 
 def _shipped() -> Rules:

@@ -78,6 +78,8 @@ def _refusals(operation: dict[str, Any], path: str) -> set[int]:
         refusals.add(410)
     if "{line}" in path:
         refusals.add(409)  # a line may have been asked about, or not yet
+    if path.endswith(".pdf"):
+        refusals.add(409)  # what has not happened yet is not printed
     if "parameters" in operation or "requestBody" in operation:
         refusals.add(422)
     if "requestBody" in operation:

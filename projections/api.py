@@ -117,6 +117,19 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
 
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string"},
+        "id": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "id", "data"],
+}
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": _EVENT}}}}
+"""What the documents say of a stream: before OpenAPI 3.2 the schema is that of one event."""
+
+
 async def live_board(
     views: Views, stream: BoardStream, who: Principal, site: str, after: int | None, form: Form
 ) -> Response:
@@ -163,7 +176,7 @@ def api(
 
     router.add_api_route("/sites/{site}/board", board, tags=["boards"], route_class_override=_BoardRoute)
 
-    @router.get("/sites/{site}/board/stream", tags=["boards"], response_class=EventStream)
+    @router.get("/sites/{site}/board/stream", tags=["boards"], response_class=EventStream, responses=EVENTS)
     async def board_stream(site: str, who: Reader, after: Known) -> Response:
         """Server-sent events: `card` with the card as it stands now; the id is its position in the ledger."""
         return await live_board(views, stream, who, site, after, as_json)
@@ -312,14 +325,16 @@ def api(
             await views.wait_for(COMPLAINT_TIMELINE, min_position)
         return _answer(await views.complaint(who, id, as_of, limit=limit, before=next), match)
 
-    @router.get("/complaints/stream", tags=["complaints"], response_class=EventStream)
+    @router.get("/complaints/stream", tags=["complaints"], response_class=EventStream, responses=EVENTS)
     async def complaints_stream(
         who: Annotated[Principal, needs(Action.COMPLAINT_READ)], after: Known
     ) -> Response:
         """Server-sent events: `complaint` with each that changed, as it stands; nothing sealed in clear."""
         return EventStream(await complaint_stream.open(who, None, after), headers=STREAMED)
 
-    @router.get("/complaints/{id}/timeline/stream", tags=["complaints"], response_class=EventStream)
+    @router.get(
+        "/complaints/{id}/timeline/stream", tags=["complaints"], response_class=EventStream, responses=EVENTS
+    )
     async def complaint_timeline_stream(
         id: str, who: Annotated[Principal, needs(Action.COMPLAINT_READ)], after: Known
     ) -> Response:

@@ -13,7 +13,10 @@ from services.customer_care.complaint import complaint_stream
 from services.customer_care.timers import complaint_timers
 from tests.customer_care.conftest import Server, raise_complaint, tell, webhook
 
-NOW = datetime.now(UTC)
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -37,10 +40,10 @@ async def types(care: EventStore, id: str = "C1") -> Counter[str]:
 
 
 async def test_each_deadline_that_passes_is_one_breach_and_one_message_for_each_level(
-    care: EventStore, timers: Timers, web: Server
+    care: EventStore, timers: Timers, web: Server, now: datetime
 ) -> None:
     """C-20 … C-22: three days without anybody doing anything."""
-    await raise_complaint(care, at=NOW - timedelta(days=4))
+    await raise_complaint(care, at=now - timedelta(days=4))
     for _ in range(2):
         await pass_time(timers)
     seen = await types(care)
@@ -48,8 +51,10 @@ async def test_each_deadline_that_passes_is_one_breach_and_one_message_for_each_
     assert len(web.ids) == len(set(web.ids)) == 16
 
 
-async def test_what_was_done_in_time_is_told_to_nobody(care: EventStore, timers: Timers, web: Server) -> None:
-    start = NOW - timedelta(minutes=40)
+async def test_what_was_done_in_time_is_told_to_nobody(
+    care: EventStore, timers: Timers, web: Server, now: datetime
+) -> None:
+    start = now - timedelta(minutes=40)
     await raise_complaint(care, at=start)
     await tell(
         care, do.HandOver(complaint_id="C1", at=start + timedelta(minutes=10), to="department_manager")
@@ -59,9 +64,11 @@ async def test_what_was_done_in_time_is_told_to_nobody(care: EventStore, timers:
     assert (await types(care))["DeadlineBreached"] == 0
 
 
-async def test_a_major_complaint_is_told_at_once(care: EventStore, timers: Timers, web: Server) -> None:
+async def test_a_major_complaint_is_told_at_once(
+    care: EventStore, timers: Timers, web: Server, now: datetime
+) -> None:
     """C-23."""
-    await raise_complaint(care, severity="major", at=NOW)
+    await raise_complaint(care, severity="major", at=now)
     await pass_time(timers)
     [sent] = [
         r.event for r in await care.stream(complaint_stream("C1")) if isinstance(r.event, NotificationSent)
@@ -70,16 +77,16 @@ async def test_a_major_complaint_is_told_at_once(care: EventStore, timers: Timer
 
 
 async def test_a_message_that_was_not_accepted_is_sent_later_and_holds_up_nobody(
-    care: EventStore, timers: Timers, web: Server
+    care: EventStore, timers: Timers, web: Server, now: datetime
 ) -> None:
-    await raise_complaint(care, severity="major", at=NOW)
+    await raise_complaint(care, severity="major", at=now)
     web.answer = 503
     while await timers.follow():
         pass
     await timers.ring()
     assert await timers.failing() == 1
     web.answer = 204
-    await raise_complaint(care, "C2", severity="major", at=NOW)
+    await raise_complaint(care, "C2", severity="major", at=now)
     await pass_time(timers)
     assert [id.partition("@")[0] for id in web.ids] == ["complaint-C1", "complaint-C2"]
     async with care.pool.connection() as conn:
@@ -89,8 +96,10 @@ async def test_a_message_that_was_not_accepted_is_sent_later_and_holds_up_nobody
     assert (await types(care))["NotificationSent"] == (await types(care, "C2"))["NotificationSent"] == 1
 
 
-async def test_timers_made_anew_tell_nobody_again(care: EventStore, timers: Timers, web: Server) -> None:
-    await raise_complaint(care, at=NOW - timedelta(days=4))
+async def test_timers_made_anew_tell_nobody_again(
+    care: EventStore, timers: Timers, web: Server, now: datetime
+) -> None:
+    await raise_complaint(care, at=now - timedelta(days=4))
     await pass_time(timers)
     before, sent = await types(care), len(web.ids)
     await timers.forget()
@@ -98,8 +107,8 @@ async def test_timers_made_anew_tell_nobody_again(care: EventStore, timers: Time
     assert (await types(care), len(web.ids)) == (before, sent)
 
 
-async def test_a_pause_silences_what_is_not_due(care: EventStore, timers: Timers) -> None:
-    start = NOW - timedelta(hours=1)
+async def test_a_pause_silences_what_is_not_due(care: EventStore, timers: Timers, now: datetime) -> None:
+    start = now - timedelta(hours=1)
     await raise_complaint(care, at=start)
     await tell(care, do.Pause(complaint_id="C1", at=start + timedelta(minutes=20), waiting="for_parts"))
     await pass_time(timers)
@@ -112,8 +121,8 @@ async def test_a_pause_silences_what_is_not_due(care: EventStore, timers: Timers
     assert [(event.rule, event.due_at) for event in breached] == [("C-20", start + timedelta(hours=1))]
 
 
-async def test_the_ladder_waits_for_its_time(care: EventStore, timers: Timers) -> None:
-    await raise_complaint(care, at=NOW - timedelta(minutes=95))
+async def test_the_ladder_waits_for_its_time(care: EventStore, timers: Timers, now: datetime) -> None:
+    await raise_complaint(care, at=now - timedelta(minutes=95))
     await pass_time(timers)
     levels = [
         r.event.level for r in await care.stream(complaint_stream("C1")) if isinstance(r.event, Escalated)

@@ -16,13 +16,16 @@ from services.reception.appointment_timers import appointment_timers
 from services.reception.rules import SHIPPED_RULES
 from tests.reception.test_appointment_book import make, when
 
-NOW = datetime.now(UTC)
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def soon(rules: ReceptionRules, days: int) -> datetime:
     """A slot of the next day on which the site is open, that many days from now or earlier."""
     step = 1 if days > 0 else -1
-    day = site_date([rules], NOW) + timedelta(days=days)
+    day = site_date([rules], datetime.now(UTC)) + timedelta(days=days)
     while not (slots := slots_of(rules, day).booked):
         day += timedelta(days=step)
     return slots[0]
@@ -85,11 +88,13 @@ async def test_nothing_falls_due_before_its_time(reception: EventStore, timers: 
     assert (seen["AppointmentReminderDue"], seen["AppointmentMissed"]) == (0, 0)
 
 
-async def test_what_was_cancelled_rings_for_nobody(reception: EventStore, timers: Timers) -> None:
+async def test_what_was_cancelled_rings_for_nobody(
+    reception: EventStore, timers: Timers, now: datetime
+) -> None:
     stream = await booked(reception, soon(SHIPPED_RULES[0], -2))
     book = stream.removeprefix("appointments-")
     cancel = do.CancelAppointment(
-        book=book, at=NOW - timedelta(days=5), appointment_id="A1", reason="customer"
+        book=book, at=now - timedelta(days=5), appointment_id="A1", reason="customer"
     )
     await give(reception, cancel)
     await pass_time(timers)
@@ -97,15 +102,15 @@ async def test_what_was_cancelled_rings_for_nobody(reception: EventStore, timers
     assert (seen["AppointmentReminderDue"], seen["AppointmentMissed"]) == (0, 0)
 
 
-async def test_patience_that_ends_is_noted_once(reception: EventStore, timers: Timers) -> None:
+async def test_patience_that_ends_is_noted_once(reception: EventStore, timers: Timers, now: datetime) -> None:
     """R-21: after eight minutes, for who still waits."""
-    came = NOW - timedelta(minutes=9)
+    came = now - timedelta(minutes=9)
     book = book_of("sh01", site_date(SHIPPED_RULES, came))
     for id in ("N1", "N2"):
         stream = await give(reception, do.Arrive(book=book, at=came, arrival_id=id))
-    just_now = do.Arrive(book=book_of("sh01", site_date(SHIPPED_RULES, NOW)), at=NOW, arrival_id="N3")
+    just_now = do.Arrive(book=book_of("sh01", site_date(SHIPPED_RULES, now)), at=now, arrival_id="N3")
     await give(reception, just_now)
-    await give(reception, do.Leave(book=book, at=NOW, arrival_id="N2"))
+    await give(reception, do.Leave(book=book, at=now, arrival_id="N2"))
     for _ in range(2):
         await pass_time(timers)
     assert (await types(reception, stream))["CustomerWaitedTooLong"] == 1

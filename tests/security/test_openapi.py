@@ -20,6 +20,8 @@ from tests.system import Running
 
 EXAMPLES = 10
 """Requests of each kind for each route."""
+STREAMS = 2
+"""The same for each route that streams: who asks there listens until the time is over."""
 SITE = "fuzz01"
 PROMISES = [
     schemathesis.checks.not_a_server_error,
@@ -59,12 +61,13 @@ def test_every_answer_is_one_that_the_document_names(
     method, path = route.split(" ")
     operation = _document(running, app)[path][method]
     headers = _bearer(running, app, route)
+    streams = path.endswith("/stream")
 
     def ask(case: Case[Any]) -> None:
         if "min_position" in case.query:
             # A read that waits for what never comes answers 503, as it must.
             case.query["min_position"] = "0"
-        answer = case.call(base_url=_base(running, app), headers=headers, timeout=20)
+        answer = case.call(base_url=_base(running, app), headers=headers, timeout=5 if streams else 20)
         case.validate_response(answer, checks=PROMISES)
 
     cases: list[SearchStrategy[Case[Any]]] = [operation.as_strategy(GenerationMode.POSITIVE)]
@@ -73,14 +76,13 @@ def test_every_answer_is_one_that_the_document_names(
     known = {name: things[name] for name in things if f"{{{name}}}" in path}
     if "{id}" in path:
         known["id"] = things.get(path.split("/")[2], "0" * 20)
-    if not path.endswith("/stream"):
-        # Things that are there, and a body that is right: as deep as a request gets.
-        body = {"body": BODIES.get(path.rpartition("/")[2], {})} if operation.body else {}
-        if isinstance(body.get("body"), bytes):
-            body["media_type"] = "image/jpeg"
-        cases.append(operation.as_strategy(path_parameters=known, **body).map(_of_any_version))
+    # Things that are there, and a body that is right: as deep as a request gets.
+    body = {"body": BODIES.get(path.rpartition("/")[2], {})} if operation.body else {}
+    if isinstance(body.get("body"), bytes):
+        body["media_type"] = "image/jpeg"
+    cases.append(operation.as_strategy(path_parameters=known, **body).map(_of_any_version))
     for each in cases:
-        ask_some: Callable[[], None] = _some(given(each)(ask))
+        ask_some: Callable[[], None] = _some(STREAMS if streams else EXAMPLES)(given(each)(ask))
         ask_some()
 
 
@@ -92,13 +94,14 @@ def test_an_answer_that_the_document_does_not_name_is_noticed(running: Running) 
         case.validate_response(case.call(base_url=running.url), checks=PROMISES)
 
 
-_some = settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+def _some(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def _of_any_version(case: Case[Any]) -> Case[Any]:

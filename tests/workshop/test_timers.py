@@ -16,7 +16,6 @@ from services.workshop.timers import work_order_timers
 from tests.deciders import WORK_ORDER
 from tests.workshop.test_work_order import authorise, open_it, take_in
 
-NOW = datetime.now(UTC)
 STREAM = "work_order-W1"
 
 
@@ -48,14 +47,15 @@ async def tell(workshop: EventStore, *commands: do.Command) -> None:
         await workshop.handle(WORK_ORDER, STREAM, command, metadata, new=True)
 
 
-async def dispatched(workshop: EventStore, ago: int) -> None:
-    """Work of 100 minutes was given to a team so many minutes ago."""
-    at = NOW - timedelta(minutes=ago)
+async def dispatched(workshop: EventStore, ago: int) -> datetime:
+    """When work of 100 minutes was given to a team: so many minutes ago."""
+    at = datetime.now(UTC) - timedelta(minutes=ago)
     dispatch = do.DispatchWork(work_order_id="W1", team="north", mode="to_team", at=at)
     accept = do.AcceptVehicle(
         work_order_id="W1", fault_confirmed=True, test_driven=False, tools_checked=True, at=at
     )
     await tell(workshop, open_it, authorise, take_in, dispatch, accept)
+    return at
 
 
 async def rung(workshop: EventStore) -> Sequence[Event]:
@@ -70,14 +70,13 @@ async def test_what_was_due_while_the_service_was_down_rings_once(
     workshop: EventStore, timers: Timers
 ) -> None:
     """W-13, W-14."""
-    await dispatched(workshop, ago=600)
+    start = await dispatched(workshop, ago=600)
     for _ in range(2):
         await pass_time(timers)
     assert Counter(type(event).__name__ for event in await rung(workshop)) == {
         "ProgressCheckDue": 1,
         "ProgressAlarmRaised": 1,
     }
-    start = NOW - timedelta(minutes=600)
     assert [event.model_dump()["due_at"] - start for event in await rung(workshop)] == [
         timedelta(minutes=70),
         timedelta(minutes=80),
@@ -103,19 +102,19 @@ async def test_between_the_two_somebody_asks_and_no_alarm_rings(workshop: EventS
 
 async def test_more_time_puts_the_question_off(workshop: EventStore, timers: Timers) -> None:
     """W-11, W-13."""
-    await dispatched(workshop, ago=60)
-    report = do.ReportDelay(
-        work_order_id="W1", minutes=60, cause="progress", explanation="rust", at=NOW - timedelta(minutes=55)
-    )
+    start = await dispatched(workshop, ago=60)
+    at = start + timedelta(minutes=5)
+    report = do.ReportDelay(work_order_id="W1", minutes=60, cause="progress", explanation="rust", at=at)
     await tell(workshop, report)
     await pass_time(timers)
     assert await rung(workshop) == []
 
 
 async def test_an_answer_silences_the_alarm_that_is_set(workshop: EventStore, timers: Timers) -> None:
-    await dispatched(workshop, ago=75)
+    start = await dispatched(workshop, ago=75)
     await pass_time(timers)
-    await tell(workshop, do.RecordProgress(work_order_id="W1", done_at=NOW, anomaly=False))
+    done_at = start + timedelta(minutes=75)
+    await tell(workshop, do.RecordProgress(work_order_id="W1", done_at=done_at, anomaly=False))
     async with workshop.pool.connection() as conn:
         await conn.execute("UPDATE timer SET due_at = now()")
     await pass_time(timers)

@@ -296,6 +296,8 @@ class VehicleReceived(Event, type="reception.vehicle_received.v2"):
     """The underbody is to be looked at (R-40)."""
     fuel_eighths: int | None = None
     """Of a full tank (R-37)."""
+    mileage_less_because: str | None = None
+    """Why it shows less than at an earlier visit; None if it does not."""
 
 
 class MileageCorrected(Event, type="reception.mileage_corrected.v1"):
@@ -305,6 +307,8 @@ class MileageCorrected(Event, type="reception.mileage_corrected.v1"):
     work_order_id: str
     mileage_km: int
     reason: str
+    mileage_less_because: str | None = None
+    """Why it shows less than at an earlier visit, also when it was read rightly; None if it does not."""
 
 
 class SymptomRecorded(Event, type="reception.symptom_recorded.v1"):

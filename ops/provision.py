@@ -17,6 +17,7 @@ from ops.processes import Unusable
 from projections.views import provision as provision_views
 from services.customer_care.policies import policies as care_policies
 from services.reception.attachments import provision as provision_attachments
+from services.reception.mileage import provision as provision_mileage
 from services.reception.policies import policies as reception_policies
 from services.workshop.policies import policies as workshop_policies
 
@@ -42,6 +43,7 @@ async def provision(settings: Settings) -> list[str]:
     for store in stores.values():
         await store.provision()
     await provision_attachments(settings.reception_db)
+    await provision_mileage(settings.reception_db)
     await Ledger(settings.ledger_db, {}).provision()
     async with await AsyncConnection.connect(settings.ledger_db, autocommit=True) as conn:
         await provision_views(conn)

@@ -9,7 +9,7 @@ from typing import Any
 
 from projections.projection import Document
 
-_OF_VEHICLE = ("site", "received_at", "mileage_km", "symptoms", "warranty")
+_OF_VEHICLE = ("site", "received_at", "mileage_km", "mileage_less_because", "symptoms", "warranty")
 _OF_VISIT = ("work_order_id", "customer", "plate", "plate_hidden", "plate_erased")
 DONE = ("approved", "released")
 

@@ -214,6 +214,11 @@ def _received(file: Document, data: Any, at: str) -> Document:
     return file | said | {"symptoms": symptoms or file.get("symptoms", []), "received_at": at}
 
 
+def _corrected(file: Document, data: Any, at: str) -> Document:
+    """The reasons are those of the reading that holds."""
+    return _without(file, "mileage_less_because") | _said(data, "reason")
+
+
 def _opened(file: Document, data: Any, at: str) -> Document:
     """What reception told the workshop is known already; of an order of another system it is news."""
     symptoms = [{"description": each, "kind": "symptom"} for each in data.symptoms]
@@ -374,7 +379,7 @@ _CHANGES: dict[type[Event], Change] = {
     AppointmentMissed: _appointment(state="missed"),
     AppointmentKept: _appointment(state="kept"),
     VehicleReceived: _received,
-    MileageCorrected: lambda file, data, at: {**file, "mileage_km": data.mileage_km},
+    MileageCorrected: _corrected,
     SymptomRecorded: _one_more("symptoms"),
     PapersVerified: _section("papers"),
     ProtectiveSetFitted: _section("protective_set", "fitted_at"),
@@ -467,7 +472,7 @@ def is_open(file: Document) -> bool:
 
 VISIT_FILE = Projection(
     name="visit_file",
-    version=4,
+    version=5,
     handles=tuple(_CHANGES),
     key="work_order_id",
     evolve=evolve,

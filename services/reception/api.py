@@ -18,10 +18,10 @@ from services.personal_data import seal
 from services.reception.appointment_book import appointment_decider, book_of, book_stream
 from services.reception.appointment_slots import site_date
 from services.reception.commands import (
-    Command,
     CorrectMileage,
     ReceiveVehicle,
 )
+from services.reception.mileage import earlier_reading
 from services.reception.rules import SHIPPED_RULES, rules_of
 from services.reception.visit import visit_decider, visit_stream
 
@@ -51,6 +51,8 @@ class Receive(Body):
     member: Yes | None = None
     first_service: Yes | None = None
     fuel_eighths: Annotated[int, Field(ge=0, le=8, strict=True)] | None = None
+    mileage_less_because: Text | None = None
+    """Why it shows less than at an earlier visit, which is refused without a reason (R-37)."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -62,6 +64,7 @@ class Receive(Body):
 class Correct(Body):
     mileage_km: Mileage
     reason: Text
+    mileage_less_because: Text | None = None
 
 
 def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
@@ -90,6 +93,7 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
             plate=sealed["plate"],
             symptoms=tuple(body.symptoms),
             book=body.appointment_book or today,
+            earlier=await earlier_reading(reception, rules, body.vin, came, visit_stream(visit_id)),
             **known,
         )
         handled = await reception.handle(
@@ -118,13 +122,19 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         visit_id: VisitId, body: Correct, caller: Annotated[Caller, commanding(Action.VISIT_RECEIVE)]
     ) -> Response:
         """The mileage was read wrongly; the reading before stays on record."""
-        command = CorrectMileage(visit_id=visit_id, mileage_km=body.mileage_km, reason=body.reason)
-        return await give(visit_id, command, body, caller)
-
-    async def give(visit_id: str, command: Command, body: Body, caller: Caller) -> Response:
+        rules = await rules_of(reception, caller.site)
+        stream = visit_stream(visit_id)
+        earlier = None
+        if history := await reception.stream(stream):
+            came = history[0]
+            assert isinstance(came.event, VehicleReceived)
+            earlier = await earlier_reading(reception, rules, came.event.vin, came.occurred_at, stream)
+        command = CorrectMileage(
+            visit_id=visit_id, earlier=earlier, **body.model_dump(exclude={"occurred_at"})
+        )
         handled = await reception.handle(
-            visit_decider(caller.principal.actor, await rules_of(reception, caller.site)),
-            visit_stream(visit_id),
+            visit_decider(caller.principal.actor, rules),
+            stream,
             command,
             caller.metadata(visit_id, body),
             expected_version=caller.expected_version,

@@ -23,6 +23,15 @@ class AboutVisit(_Command):
     visit_id: str
 
 
+class Reading(BaseModel):
+    """What the odometer showed at an earlier visit, and on which day."""
+
+    model_config = ConfigDict(frozen=True)
+
+    km: int
+    on: date
+
+
 class ReceiveVehicle(AboutVisit):
     work_order_id: str
     vin: str
@@ -42,11 +51,15 @@ class ReceiveVehicle(AboutVisit):
     member: bool | None = None
     first_service: bool | None = None
     fuel_eighths: int | None = None
+    earlier: Reading | None = None
+    mileage_less_because: str | None = None
 
 
 class CorrectMileage(AboutVisit):
     mileage_km: int
     reason: str
+    earlier: Reading | None = None
+    mileage_less_because: str | None = None
 
 
 # Intake

@@ -7,7 +7,7 @@ facts; each part of it is a module.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 from eventlog.decider import Decider, Rejected
 from events import Event
@@ -72,7 +72,7 @@ def decide(command: Command, visit: Visit, by: str, rules: Sequence[ReceptionRul
 
 def _receive(command: ReceiveVehicle, visit: Visit) -> list[Event]:
     if not visit.id:
-        return [VehicleReceived(**command.model_dump())]
+        return [VehicleReceived(**_comparing(command))]
     if (command.vin, command.mileage_km) != (visit.vin, visit.mileage_km):
         raise Rejected("the vehicle of this appointment has been received already")
     return []
@@ -83,7 +83,19 @@ def _correct_mileage(command: CorrectMileage, visit: Visit) -> list[Event]:
         return []
     if visit.delivery.delivered:
         raise Rejected("the vehicle is back with its customer: nobody can compare the mileage any more")
-    return [MileageCorrected(**command.model_dump(), work_order_id=visit.work_order_id)]
+    return [MileageCorrected(**_comparing(command), work_order_id=visit.work_order_id)]
+
+
+def _comparing(command: ReceiveVehicle | CorrectMileage) -> dict[str, Any]:
+    """What was said, when the mileage has grown or somebody knows why it has not (R-37). Raises Rejected."""
+    said, before = command.model_dump(exclude={"earlier"}), command.earlier
+    if before is None or command.mileage_km >= before.km:
+        return said | {"mileage_less_because": None}
+    if command.mileage_less_because is None:
+        raise Rejected(
+            f"the vehicle had {before.km} km on {before.on} already: read it again, or say why it shows less"
+        )
+    return said
 
 
 def evolve(visit: Visit, event: Event) -> Visit:

@@ -200,7 +200,7 @@ BODIES: dict[str, Any] = {
         "plate": "沪A12345",
         "customer_name": "王",
         "phone": "13812345678",
-        "mileage_km": 1,
+        "mileage_km": 41_000,
         "symptoms": ["x"],
     },
     "appointments": {
@@ -236,7 +236,7 @@ BODIES: dict[str, Any] = {
     "walk-around": {"checks": [{"item": each, "ok": True} for each in ITEMS], "fuel_eighths": 4},
     "underbody": {"findings": []},
     "mobility": {"kind": "subsidy", "amount_fen": 5_000},
-    "correct": {"mileage_km": 1, "reason": "x"},
+    "correct": {"mileage_km": 41_000, "reason": "x"},
     "dispatch": {"team": "D 组"},
     "repairs": {"description": "x", "price_fen": 1, "delay_minutes": 1},
     "accept": {"fault_confirmed": True, "tools_checked": True},

@@ -27,7 +27,7 @@ MAKE: dict[str, Any] = {
     "plate": "沪a12345",
 }
 VISIT = {
-    "vin": "LSVAA4182E2123456",
+    "vin": "LSVAA4182E2123458",
     "plate": "沪A12345",
     "customer_name": "王小明",
     "phone": "13812345678",

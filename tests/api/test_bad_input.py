@@ -21,7 +21,7 @@ from tests.system import Running
 VISITS = "/reception/v1/visits"
 COMPLAINTS = "/customer-care/v1/complaints"
 VISIT = {
-    "vin": "LSVAA4182E2123456",
+    "vin": "LSVAA4182E2123457",
     "plate": "沪A12345",
     "customer_name": "王小明",
     "phone": "13812345678",

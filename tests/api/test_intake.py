@@ -81,7 +81,7 @@ async def test_what_is_found_is_recorded_once(
 async def test_what_the_vehicle_is_like_is_recorded_when_it_comes(manager: Somebody) -> None:
     """R-32, R-34, R-37, R-40."""
     body = {
-        "vin": "LSVAA4182E2123456",
+        "vin": "LSVAA4182E2123459",
         "plate": "沪A12345",
         "customer_name": "王",
         "phone": "13812345678",

@@ -117,7 +117,7 @@ class Visit:
 
     async def delivered(self) -> "Visit":
         await self.walk.settled(self.owed_fen)
-        await self._post(f"/reception/v1/visits/{self.id}/deliver", {"mileage_km": 41_003}, "advisor")
+        await self._post(f"/reception/v1/visits/{self.id}/deliver", {"mileage_km": 41_000}, "advisor")
         await self.heard("workshop.work_order_closed.v1")
         return self
 

@@ -71,6 +71,7 @@ def test_what_was_seen_and_signed_at_the_desk() -> None:
     """R-31 … R-58."""
     shown = until("VehicleHandedToWorkshop")
     assert (shown["vin"], shown["mileage_km"], shown["fuel_eighths"]) == (VIN, 48_211, 5)
+    assert shown["mileage_less_because"] == "仪表更换"
     assert [each["description"] for each in shown["symptoms"]] == ["保养", "刹车异响"]
     assert shown["walk_around"]["signature"] == digest("c")
     assert shown["walk_around"]["damages"] == [{"view": "left", "x": 1, "y": 2, "kind": "dent", "note": None}]

@@ -67,7 +67,9 @@ _TOLD: list[tuple[int, Event]] = [
     ),
     (2, workshop.WorkOrderOpened(**visit, symptoms=("保养",))),
     (3, reception.ProtectiveSetFitted(**visit)),
-    (3, reception.MileageCorrected(**visit, mileage_km=48_211, reason="typing")),
+    (3, reception.MileageCorrected(
+            **visit, mileage_km=48_211, reason="typing", mileage_less_because="仪表更换",
+        )),
     (4, reception.SymptomRecorded(**visit, description="刹车异响", kind="symptom")),
     (4, reception.PapersVerified(**visit, driving_licence=True, maintenance_manual=True, phone=True)),
     (4, reception.ValuablesHandedOver(**visit, items=("手机",))),

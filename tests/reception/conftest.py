@@ -4,6 +4,7 @@ import pytest
 
 from eventlog.store import EventStore
 from services.reception.attachments import provision as provision_attachments
+from services.reception.mileage import provision as provision_mileage
 
 
 @pytest.fixture
@@ -11,5 +12,6 @@ async def reception(fresh_database: Callable[[str], Awaitable[str]]) -> AsyncIte
     store = EventStore("reception", address := await fresh_database("reception"))
     await store.provision()
     await provision_attachments(address)
+    await provision_mileage(address)
     async with store.running():
         yield store

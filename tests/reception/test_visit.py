@@ -1,10 +1,10 @@
 """The rules of a visit."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
-from events import Sealed
+from events import Event, Sealed
 from events.reception import (
     ApprovalRequested,
     MileageCorrected,
@@ -19,6 +19,7 @@ from services.reception.commands import (
     Command,
     CorrectMileage,
     DeclineRepair,
+    Reading,
     ReadyVehicle,
     ReceiveVehicle,
     RequestApproval,
@@ -106,6 +107,36 @@ def test_nobody_corrects_the_mileage_of_a_vehicle_that_is_gone() -> None:
     visit.given(received, readied, delivered).when(correct).then_rejected(
         "the vehicle is back with its customer: nobody can compare the mileage any more"
     )
+
+
+def less(command: Command, km: int = 42_809, because: str | None = None) -> Command:
+    earlier = Reading(km=48_211, on=date(2026, 1, 31))
+    said = {"earlier": earlier, "mileage_km": km, "mileage_less_because": because}
+    return command.model_copy(update=said)
+
+
+@pytest.mark.parametrize(("before", "command"), [((), receive), ((received,), correct)])
+def test_a_mileage_only_grows_from_visit_to_visit(before: tuple[Event, ...], command: Command) -> None:
+    """R-37: whoever reads less hears what was read before, and when."""
+    visit.given(*before).when(less(command)).then_rejected(
+        "the vehicle had 48211 km on 2026-01-31 already: read it again, or say why it shows less"
+    )
+
+
+def test_a_mileage_that_is_less_is_recorded_with_its_reason() -> None:
+    """R-37: nobody does it without knowing."""
+    why = "the instruments were replaced"
+    visit.given().when(less(receive, because=why)).then(
+        received.model_copy(update={"mileage_km": 42_809, "mileage_less_because": why})
+    )
+    visit.given(received).when(less(correct, because=why)).then(
+        corrected.model_copy(update={"mileage_km": 42_809, "mileage_less_because": why})
+    )
+
+
+def test_a_mileage_that_has_grown_needs_no_reason() -> None:
+    grown = {"mileage_km": 48_211, "mileage_less_because": None}
+    visit.given().when(less(receive, 48_211, "?")).then(received.model_copy(update=grown))
 
 
 @pytest.mark.parametrize("command", [request, approve, decline, ready, correct])

@@ -447,7 +447,7 @@ def part_html(html: str, name: str) -> str:
 
 
 VISIT = {
-    "vin": "LSVAA4187E2184321",
+    "vin": "LSVAA4187E2184325",
     "plate": "沪B54321",
     "customer_name": "王伟",
     "phone": "13800138009",

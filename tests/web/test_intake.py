@@ -1,5 +1,6 @@
 """An advisor at the car with a tablet: damage is marked by touch and by keyboard, the customer signs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ TABLET = (820, 1180)
 async def arrived(running: Running) -> str:
     """A new vehicle that comes for its first service; the page to receive it on."""
     visit = {
-        "vin": "LSVAA4187E2184321",
+        "vin": "LSVAA4187E2184324",
         "plate": "沪A12345",
         "customer_name": "王伟",
         "phone": "13800138000",
@@ -212,7 +213,7 @@ async def test_a_vehicle_is_received_and_inspected(look: Open) -> None:
     page = await look("/visits/new", "advisor", size=TABLET)
     entered = {
         "Plate": "沪B23456",
-        "VIN": "LSVAA4182E2123456",
+        "VIN": "LSVAA4182E2123455",
         "Customer's name": "李娜",
         "Phone": "13800138001",
         "Mileage in km": "4980",
@@ -224,10 +225,41 @@ async def test_a_vehicle_is_received_and_inspected(look: Open) -> None:
     await page.get_by_label("First service").check()
     await page.get_by_role("button", name="Receive the vehicle").click()
     await page.get_by_role("link", name="Intake", exact=True).click()
-    await expect(page.locator("[data-part=vehicle]")).to_contain_text("LSVAA4182E2123456")
+    await expect(page.locator("[data-part=vehicle]")).to_contain_text("LSVAA4182E2123455")
     await expect(page.locator("#underbody")).to_be_visible()
     before = page.get_by_role("link", name="What was done before, and what was put off")
-    await expect(before).to_have_attribute("href", "/vehicles/LSVAA4182E2123456")
+    await expect(before).to_have_attribute("href", "/vehicles/LSVAA4182E2123455")
+
+
+async def test_a_mileage_that_is_less_than_before_needs_a_reason(look: Open, running: Running) -> None:
+    """R-37: the earlier reading is named, and the reason stands where the mileage does."""
+    visit = {
+        "vin": "LSVAA4182E2123454",
+        "plate": "沪B23457",
+        "customer_name": "李娜",
+        "phone": "13800138001",
+        "mileage_km": 48_210,
+        "symptoms": ["首保"],
+    }
+    await running.post("/reception/v1/visits", visit, "advisor", "gz01")
+    page = await look("/visits/new", "advisor", "zh-CN", size=TABLET)
+    entered = {
+        "plate": "沪B23457",
+        "vin": "LSVAA4182E2123454",
+        "customer_name": "李娜",
+        "phone": "13800138001",
+        "mileage_km": "4821",
+        "symptoms": "首保",
+    }
+    for field, value in entered.items():
+        await page.locator(f"[name={field}]").fill(value)
+    await page.get_by_role("button", name="确认接车").click()
+    outcome = page.locator(".outcome")
+    await expect(outcome).to_contain_text(re.compile(r"该车 \d{4}-\d\d-\d\d 的里程已是 48210 公里"))
+    await page.get_by_label("若里程少于以往记录，说明原因").fill("仪表更换")
+    await page.get_by_role("button", name="确认接车").click()
+    await page.get_by_role("link", name="接车检查", exact=True).click()
+    await expect(page.locator("[data-part=vehicle]")).to_contain_text("少于以往记录：仪表更换")
 
 
 async def test_the_intake_is_for_those_who_receive(look: Open, running: Running, arrived: str) -> None:

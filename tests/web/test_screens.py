@@ -74,7 +74,7 @@ async def test_a_new_vehicle_appears(look: Open, running: Running, received: str
     page = await look(BOARD, "advisor", "zh-CN")
     await expect(page.locator("#state")).to_have_text("实时")
     visit = {
-        "vin": "LSVAA4187E2184321",
+        "vin": "LSVAA4187E2184322",
         "plate": "沪AD54321",
         "customer_name": "李娜",
         "phone": "13800138001",
@@ -204,7 +204,7 @@ async def test_a_vehicle_is_received(look: Open) -> None:
     page = await look("/visits/new", "advisor")
     for label, text in (
         ("Plate", "沪A99999"),
-        ("VIN", "LSVAA4187E2184321"),
+        ("VIN", "LSVAA4187E2184323"),
         ("Customer's name", "张敏"),
         ("Phone", "138 0013 8002"),
         ("Mileage in km", "12"),

@@ -73,7 +73,8 @@ class Policies:
             await broker.start()
             for subscriber in broker.subscribers:
                 _let_others_run(subscriber)
-            while True:
+            ours = asyncio.current_task()
+            while ours is not None and not ours.cancelling():  # an answer may hide it: `supervise.end`
                 # A subscriber whose stream or consumer was deleted stays silent for ever.
                 for name in self._reactions:
                     await js.consumer_info(STREAM, self._durable(name))

@@ -29,6 +29,7 @@ from eventlog.feed import FeedEvent, FeedPage
 from eventlog.group_commit import GroupCommit, OutcomeUnknown, VersionConflict
 from eventlog.recorded import Metadata, Recorded, decode, event_hash
 from eventlog.signal import Signal
+from eventlog.supervise import end
 from events import Event
 
 S = TypeVar("S")
@@ -130,8 +131,7 @@ class EventStore:
         try:
             yield self
         finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            await end(writer)
             await self.pool.close()
             await asyncio.to_thread(self._recorder.datastore.close)
 

@@ -8,6 +8,8 @@ import structlog
 log = structlog.get_logger()
 
 LONGEST_PAUSE = 5.0
+CLEANING_UP = 6.0
+"""Longer than any task takes for it after it was cancelled, in seconds."""
 
 
 async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:
@@ -27,7 +29,22 @@ async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:
             if ours.cancelling():
                 raise asyncio.CancelledError from why
             log.warning("restarting", task=name, error=f"{type(why).__name__}: {why}")
+        if ours.cancelling():
+            raise asyncio.CancelledError
         if asyncio.get_running_loop().time() - started > 2 * LONGEST_PAUSE:
             pause = 0.1
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks until each has ended.
+
+    Before Python 3.12, `asyncio.wait_for` forgets a cancellation that comes together with the answer it waits
+    for, and so does whoever asks NATS something: the task goes on as if nobody had cancelled it.
+    """
+    going = set(tasks)
+    while going:
+        for task in going:
+            task.cancel()
+        _, going = await asyncio.wait(going, timeout=CLEANING_UP)

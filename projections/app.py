@@ -21,7 +21,7 @@ from eventlog.follow import Wake
 from eventlog.ingest import run_ledger
 from eventlog.ledger import Ledger
 from eventlog.settings import Settings
-from eventlog.supervise import supervise
+from eventlog.supervise import end, supervise
 from projections.api import api, health_api
 from projections.board_stream import BoardStream
 from projections.boards import Boards
@@ -77,9 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
             finally:
                 await stream.end()
                 await complaint_stream.end()
-                for task in running:
-                    task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
+                await end(*running)
                 await client.aclose()
                 with suppress(psycopg.Error):
                     await sights.write()

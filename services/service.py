@@ -29,7 +29,7 @@ from eventlog.readback import read_back
 from eventlog.relay import relay
 from eventlog.settings import Settings
 from eventlog.store import EventStore, Unavailable, UnknownStream
-from eventlog.supervise import supervise
+from eventlog.supervise import end, supervise
 from eventlog.timers import Timers
 from services.commands_over_http import (
     Body,
@@ -87,9 +87,7 @@ def create_service(
             try:
                 yield
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(*tasks)
                 await keys.close()
 
     app = FastAPIOffline(

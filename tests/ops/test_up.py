@@ -167,11 +167,15 @@ async def test_on_a_terminal_nothing_says_that_it_starts_once_it_has_started(tmp
         *command, stdout=its, stderr=its, env=environment, start_new_session=True
     )
     os.close(its)
-    said = await asyncio.wait_for(asyncio.to_thread(until, ours, b"Ctrl-C stops it"), 90)
-    starting.send_signal(signal.SIGINT)
-    said += await asyncio.wait_for(asyncio.to_thread(until, ours, b"never said"), 30)
+    try:
+        said = await asyncio.wait_for(asyncio.to_thread(until, ours, b"Ctrl-C stops it"), 90)
+        starting.send_signal(signal.SIGINT)
+        said += await asyncio.wait_for(asyncio.to_thread(until, ours, b"never said"), 30)
+        assert await starting.wait() == 0
+    finally:
+        if starting.returncode is None:
+            starting.kill()  # which ends whoever reads the terminal
     os.close(ours)
-    assert await starting.wait() == 0
     before, _, after = said.partition(b"PostgreSQL and NATS run on")
     assert b"Starting PostgreSQL" in before
     assert b"Stopped." in after

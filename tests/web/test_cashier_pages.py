@@ -13,7 +13,7 @@ from eventlog.checkpoints import SigningKey
 from ops.walkthrough import LABOUR_FEN, SIGNATURE
 from projections.web.cashier_pages import CHECK
 from services.reception.gate_token import Token, make
-from tests.journeys.story import Visit
+from tests.journeys.story import Visit, eventually
 from tests.system import Running
 from tests.web.conftest import Open
 from tests.web.test_quote_pages import sign_on_screen
@@ -22,6 +22,8 @@ from tests.web.test_screens import serious
 pytestmark = pytest.mark.browser
 
 TABLET = (820, 1180)
+
+HAS_KEY = "localStorage.getItem('gate key')?.includes('PUBLIC KEY')"
 
 
 async def ready(running: Running) -> Visit:
@@ -172,7 +174,7 @@ async def test_a_service_that_fails_stops_no_valid_pass(look: Open, running: Run
     """R-81: then the signature is checked; who is no longer signed in is told so, without a verdict."""
     token = await paid(running)
     page = await look("/gate", "assistant")
-    await page.wait_for_function("localStorage.getItem('gate key')?.includes('PUBLIC KEY')")
+    await eventually(lambda: page.evaluate(HAS_KEY))
     verdict, outcome = page.locator("#verdict"), page.locator("#scan .outcome")
     for status, stands, words in (
         (503, "verdict unsure", ""),
@@ -192,7 +194,7 @@ async def test_without_a_connection_the_gate_checks_the_signature(
 ) -> None:
     """R-81, K-20."""
     page = await look("/gate", "assistant")
-    await page.wait_for_function("localStorage.getItem('gate key')?.includes('PUBLIC KEY')")
+    await eventually(lambda: page.evaluate(HAS_KEY))
     ours = SigningKey(running.data / "secrets" / "gate.key")
     token = Token("sh01", "p1", "0" * 20, "123456", datetime.now(UTC).replace(microsecond=0))
     held = replace(token, valid_until=token.valid_until + timedelta(hours=1))

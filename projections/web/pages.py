@@ -20,6 +20,7 @@ from projections.complaint_timeline.projection import COMPLAINT_TIMELINE
 from projections.parked_messages.projection import PARKED_MESSAGES
 from projections.reading import AsOf, Order, Views
 from projections.unsealing import TEXTS
+from projections.visit_file.projection import VISIT_FILE
 from projections.web.clocks import clocks, next_clock
 from projections.web.i18n import LANGUAGE_COOKIE, LANGUAGES, language_of, translate_sentence
 from projections.web.operation import readable, standing, state_of
@@ -98,8 +99,8 @@ def pages(views: Views, stream: BoardStream) -> APIRouter:
         min_position: MinPosition = None,
     ) -> Response:
         if min_position:
-            await views.wait_for(WORK_ORDER_BOARD, min_position)
-            await views.wait_for(WORK_ORDER_TIMELINE, min_position)
+            for view in (WORK_ORDER_BOARD, WORK_ORDER_TIMELINE, VISIT_FILE):
+                await views.wait_for(view, min_position)
         read = await views.work_order(who, id, as_of)
         file = await views.visit_file(who, id) if as_of is None else None
         timeline = await views.work_order_timeline(who, id, as_of, limit=ENTRIES, before=next)

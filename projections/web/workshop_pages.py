@@ -44,6 +44,7 @@ def workshop_pages(views: Views) -> APIRouter:
             teams=shop_floor.loads(files),
             at_work=shop_floor.at_work(files),
             asked_for=shop_floor.asked_for,
+            reworked=[file for file in files if file.get("workshop", {}).get("reworks")],
             returned=[file for file in files if shop_floor.checked(file)],
         )
 

@@ -10,6 +10,7 @@ from access.roles import MAY, Action, Role
 from tests.journeys.story import Visit
 from tests.system import Running
 from tests.web.conftest import Open
+from tests.web.test_complaint_screens import FITS
 from tests.web.test_pages import as_
 from tests.web.test_screens import serious
 
@@ -111,3 +112,69 @@ async def test_a_find_is_added_with_its_trade(look: Open, running: Running) -> N
         await find.get_by_label("Trade").select_option("body_paint")
         await find.get_by_role("button", name="Add and ask the customer").click()
         await visit.heard("workshop.repair_added.v1", description=repair, trade="body_paint")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+async def test_an_added_repair_is_changed_on_its_work_order(
+    look: Open, running: Running, language: str
+) -> None:
+    """R-65: with another part it is another question, and the answer of before is void."""
+    visit = await (await (await Visit(running).received()).dispatched()).repair_added(line=2)
+    await visit.answered(2, "approve")
+    page = await look(f"/work-orders/{visit.id}", "technician", language, size=(820, 1180))
+    line = page.locator(".line-released")
+    await line.locator("summary").click()
+    form = line.locator("form")
+    await form.locator("[name=delay_minutes]").fill("75")
+    await form.locator("[data-more]").click()
+    for name, value in {"code": "P-7", "name": "刹车盘", "quantity": "2", "unit": "150.50"}.items():
+        await form.locator(f"[data-rows] [data-{name}]").fill(value)
+    await form.locator("[data-rows] [data-origin]").select_option("genuine")
+    await expect(form.locator("[name=price_fen]")).to_have_value("1181.00")
+    assert await serious(page) == []
+    assert await page.evaluate(FITS)
+    await form.locator("button").last.click()
+    await visit.heard("reception.approval_requested.v1", line=2, revision=2, price_fen=118_100)
+    asked = page.locator(".line-asked")
+    await expect(asked).to_contain_text("¥1,181.00")
+    file = (await running.get(f"/v1/work-orders/{visit.id}/file", "advisor")).json()
+    changed = file["added"]["2"]
+    assert (changed["state"], changed["labour_fen"], changed["delay_minutes"]) == ("asked", 88_000, 75)
+    part = {"code": "P-7", "name": "刹车盘", "origin": "genuine", "quantity": "2", "unit_fen": 15_050}
+    assert [each | part for each in changed["parts"]] == changed["parts"]
+
+    await asked.locator("summary").click()
+    await asked.locator("form[data-repair] [data-remove]").first.click()
+    await expect(asked.locator("form[data-repair] [name=price_fen]")).to_have_value("880.00")
+    # Who only looks, and who answers for the customer alone, changes nothing.
+    for role in ("care_agent", "region_auditor"):
+        assert "data-repair" not in (await running.get(f"/work-orders/{visit.id}", role)).text
+
+
+@pytest.mark.browser
+async def test_the_cost_of_a_rework_is_split_where_reworks_are_seen(look: Open, running: Running) -> None:
+    """W-31: twenty percent are the leader's, by the rules of the workshop."""
+    visit = await (await Visit(running).received()).dispatched()
+    await visit.work("complete")
+    await visit.work("quality/fail", {"cause": "刹车仍有异响"})
+    await visit.work("rework")
+    await visit.heard("workshop.rework_ordered.v1")
+    await running.get(f"/v1/work-orders/{visit.id}/file", "advisor", min_position=visit.position)
+
+    page = await look("/sites/sh01/dispatch", "workshop_supervisor")
+    reworks = page.locator("[data-part=reworks]")
+    cost = reworks.locator(f"form[action*='{visit.id}']")
+    await expect(reworks).to_contain_text("刹车仍有异响")
+    await cost.get_by_label("Cost in yuan").fill("1000.03")
+    await cost.get_by_label("Leader of the team").fill("leader-sh01")
+    await cost.get_by_label("Who is responsible").fill("technician-sh01")
+    assert await serious(page) == []
+    await cost.get_by_role("button", name="Split the cost").click()
+    await expect(cost).to_have_count(0)
+
+    page = await look(f"/work-orders/{visit.id}", "advisor", "zh-CN")
+    borne = page.locator("[data-part=reworks]")
+    await expect(borne).to_contain_text("leader-sh01: 20 % · ¥200.01")
+    await expect(borne).to_contain_text("technician-sh01: 80 % · ¥800.02")
+    await expect(borne.locator("form")).to_have_count(0)

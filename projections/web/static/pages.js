@@ -56,7 +56,9 @@ async function refresh(minPosition, force = false) {
 const busy = (part) =>
   part.contains(document.activeElement) ||
   part.querySelector("details[open]") ||
-  [...part.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+  [...part.querySelectorAll("input, textarea")].some((field) =>
+    field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue,
+  );
 
 /** Put a card where it belongs now: moved visibly, focus kept, an older state never over a newer one. */
 function place(card) {

@@ -24,8 +24,8 @@ class Slots:
 
 
 def rules_for(rules: Sequence[ReceptionRules], day: date) -> ReceptionRules:
-    """The version by which a day is run: the one in force at its noon."""
-    return in_force(rules, datetime.combine(day, time(12), rules[0].opening.zone))
+    """The version by which a day is run: the last that begins on it, or that held before."""
+    return in_force(rules, datetime.combine(day, time.max, rules[0].opening.zone))
 
 
 def site_date(rules: Sequence[ReceptionRules], at: datetime) -> date:

@@ -1,7 +1,7 @@
 """What people in the workshop do."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -13,12 +13,11 @@ from access.request_body import RequestBody
 from access.roles import Action, Role
 from eventlog.store import EventStore
 from events.lines import Fen, Minutes, PartOrigin, Quantity, Trade
-from events.shop_rules import Percent
-from events.workshop import DelayCause, Priority, TechnicianLicensed
+from events.workshop import DelayCause, Priority
 from services.commands_over_http import Body, Caller, CommandRouter, Time, answer, commanding
 from services.workshop import commands as do
 from services.workshop.rules import rules_of
-from services.workshop.staff import LicenseTechnician, licences_of, staff_decider, staff_stream
+from services.workshop.staff import licences_of
 from services.workshop.waiting_area import WaitingArea
 from services.workshop.work_order import work_order_decider, work_order_stream
 
@@ -149,13 +148,6 @@ class HandBack(Body):
     parking_place: Annotated[str, Field(min_length=1, max_length=50)]
     keys: Keys = 1
     papers: Annotated[tuple[Word, ...], Field(min_length=1, max_length=10)] = ("work_order", "reception_form")
-
-
-class License(Body):
-    person: Person
-    trade: Trade
-    test_percent: Annotated[Percent, Field(strict=True)]
-    valid_until: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,21 +332,6 @@ def api(workshop: EventStore) -> CommandRouter:
             expected_version=caller.expected_version,
         )
         return answer(workshop.source, id, handled)
-
-    @router.command("/licences", tags=["staff"])
-    async def license(body: License, caller: Annotated[Caller, commanding(Action.STAFF_LICENSE)]) -> Response:
-        """Somebody passed the practical test of a trade (W-30)."""
-        stream = staff_stream(caller.site, body.person)
-        licensed = TechnicianLicensed(**body.model_dump(exclude={"occurred_at"}))
-        handled = await workshop.handle(
-            staff_decider(await rules_of(workshop, caller.site)),
-            stream,
-            LicenseTechnician(licensed, _at(body)),
-            caller.metadata(stream, body),
-            new=True,
-            expected_version=caller.expected_version,
-        )
-        return answer(workshop.source, stream, handled)
 
     return router
 

@@ -8,6 +8,7 @@ from services.service import create_service, open_keyring
 from services.workshop.api import api
 from services.workshop.policies import policies
 from services.workshop.rules_api import rules_api
+from services.workshop.staff_api import staff_api
 from services.workshop.timers import work_order_timers
 
 
@@ -21,6 +22,6 @@ def create_app(settings: Settings) -> FastAPI:
         policies(workshop),
         keyring,
         keys,
-        [api(workshop), *rules_api(workshop)],
+        [api(workshop), *rules_api(workshop), *staff_api(workshop)],
         timers=work_order_timers(workshop),
     )

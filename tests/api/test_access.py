@@ -109,6 +109,7 @@ NEEDS: dict[str, dict[str, Action | None]] = {
     "workshop": SERVICE
     | {
         "GET /v1/rules": Action.WORK_ORDER_READ,
+        "GET /v1/licences": Action.WORK_ORDER_WORK,
         "POST /v1/licences": Action.STAFF_LICENSE,
         "POST /v1/rules": Action.SHOP_RULES_PUBLISH,
         "POST /v1/work-orders/{work_order_id}/accept": Action.WORK_ORDER_WORK,

@@ -60,6 +60,14 @@ def test_a_day_is_run_by_the_version_that_holds_on_it() -> None:
     assert rules_for([NINE, later], date(2026, 3, 4)).version == 2
 
 
+@pytest.mark.parametrize("hour", [0, 8, 12, 18, 23])
+def test_a_version_holds_for_the_whole_day_on_which_it_begins(hour: int) -> None:
+    """X-14: also in the afternoon something can be booked by what was published for now."""
+    begins = datetime(2026, 3, 4, hour, 59, tzinfo=NINE.opening.zone)
+    later = NINE.model_copy(update={"version": 2, "effective": begins})
+    assert [rules_for([NINE, later], date(2026, 3, day)).version for day in (3, 4)] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("overrun", "expected"),
     [

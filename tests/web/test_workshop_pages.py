@@ -153,6 +153,32 @@ async def test_an_added_repair_is_changed_on_its_work_order(
 
 
 @pytest.mark.browser
+async def test_who_is_licensed_is_seen_and_recorded_on_the_page_of_the_team(look: Open) -> None:
+    """W-30: the manager's to record, the team's to know; a test that was not passed is refused."""
+    page = await look("/sites/tj09/team", "department_manager", size=(820, 1180), site="tj09")
+    licences = page.locator("#licences")
+    await expect(licences).to_contain_text("None")
+    await licences.get_by_label("Technician").fill("zhao")
+    await licences.get_by_label("Trade").select_option("body_paint")
+    await licences.get_by_label("Practical test, in percent").fill("89")
+    await licences.get_by_label("Valid until").fill("2099-12-31")
+    record = licences.get_by_role("button", name="Record the licence")
+    await record.click()
+    await expect(licences.locator(".outcome")).to_contain_text("A licence takes 90 percent")
+    await licences.get_by_label("Practical test, in percent").fill("93")
+    await record.click()
+    await expect(licences.get_by_role("row", name="zhao Body paint 93 % 2099-12-31")).to_be_visible()
+    assert await serious(page) == []
+    assert await page.evaluate(FITS)
+
+    page = await look("/sites/tj09/team", "technician", "zh-CN", site="tj09")
+    await expect(page.locator("#licences").get_by_role("row", name="zhao 钣喷 93 %")).to_be_visible()
+    await expect(page.locator("#licences form")).to_have_count(0)
+    page = await look("/sites/sh01/team", "technician")
+    await expect(page.locator("#licences [data-none]")).to_be_visible()
+
+
+@pytest.mark.browser
 async def test_the_cost_of_a_rework_is_split_where_reworks_are_seen(look: Open, running: Running) -> None:
     """W-31: twenty percent are the leader's, by the rules of the workshop."""
     visit = await (await Visit(running).received()).dispatched()

@@ -5,7 +5,7 @@ the careful way, upcast step by step and validated by the event class, which alo
 """
 
 import builtins
-import re
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
@@ -26,7 +26,8 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
 """What the careful way raises for a body that this release cannot read."""
 
 
-_ONE_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII).fullmatch
+_FORM = "0000-00-00T00:00:00.000000+00:00"
+_DIGITS = str.maketrans("123456789", "000000000")
 T = TypeVar("T")
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -51,12 +52,6 @@ class Fact(msgspec.Struct, tag_field="type", kw_only=True, gc=False):
     fingerprint: str | None
     traceparent: str | None
 
-    def __post_init__(self) -> None:
-        recorded_at, occurred_at = self.recorded_at, self.occurred_at
-        _must_be_in_one_form(recorded_at)
-        if occurred_at != recorded_at:
-            _must_be_in_one_form(occurred_at)
-
     @property
     def id(self) -> str:
         return f"{self.stream}@{self.version}"
@@ -66,10 +61,17 @@ class Ignored(msgspec.Struct, tag_field="type", gc=False):
     """An event of a known type that does not concern the view; its contents are nobody's concern."""
 
 
-def _must_be_in_one_form(at: str) -> None:
-    if not _ONE_FORM(at):
-        raise ValueError("another form of a time")
-    datetime.fromisoformat(at)  # refuses the thirtieth of February
+def _in_one_form(read: Iterable[Fact | Ignored]) -> bool:
+    """Whether all times of these are, looked at together."""
+    facts = [each for each in read if isinstance(each, Fact)]
+    times = [each.recorded_at for each in facts]
+    times += [each.occurred_at for each in facts if each.occurred_at != each.recorded_at]
+    if "\n".join(times).translate(_DIGITS) != "\n".join([_FORM] * len(times)):
+        return False
+    with suppress(ValueError):  # refuses the thirtieth of February
+        deque(map(datetime.fromisoformat, times), maxlen=0)
+        return True
+    return False
 
 
 def values(data: Any) -> dict[str, Any]:
@@ -113,18 +115,19 @@ class Reader:
 
     def read(self, body: bytes | str) -> Fact | Ignored | None:
         """None for what this release cannot read: an unknown type, or contents that do not fit the type."""
+        with suppress(*_REFUSED):
+            found = self._facts.decode(body)
+            if _in_one_form([found]):
+                return found
         try:
-            return self._facts.decode(body)
-        except _REFUSED:
-            try:
-                return fact(decode(body))
-            except UNREADABLE:
-                return None
+            return fact(decode(body))
+        except UNREADABLE:
+            return None
 
     def read_all(self, bodies: Sequence[bytes]) -> Sequence[Fact | Ignored | None]:
         """The same for many."""
         read = _of_each_line(self._facts, bodies)
-        return list(map(self.read, bodies)) if read is None else read
+        return read if read is not None and _in_one_form(read) else list(map(self.read, bodies))
 
     def keys(self, bodies: Sequence[bytes]) -> Sequence[str | None]:
         """Which document each event belongs to, whether or not the rest of it can be read; None for none."""

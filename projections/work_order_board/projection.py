@@ -90,21 +90,25 @@ _ANSWERED: Final = frozenset(_LINE_STATES[2:])
 
 def evolve(card: Document | None, fact: Fact) -> Document:
     at, event, data = fact.occurred_at, fact.event, fact.data
-    card = _blank(fact) if card is None else {**card}  # from here on it is a new card, and is written on
-    if event not in _BOOKING and at < card.get("first_at", "~"):
+    of_vehicle, code, moves, tell = _STEPS.get(event, _NO_STEP)
+    card = _blank(fact) if card is None else card.copy()  # from here on it is a new card, and is written on
+    moved: tuple[Any, ...] | None = None
+    came = of_vehicle and at < card.get("first_at", "~")
+    if came:
         card["first_at"] = at
     if at >= card["last_at"]:
         card["last_event"], card["last_at"] = event.type, at
-    stood, moves, tell = card.get("column"), MOVES.get(event), _TELLS.get(event)
     if moves:
         said, move = moves
         moved = said(data)
         move(card, at, *moved)
     if tell:
         tell(card, data, at)
-    card["waits_for"], card["column"], card["since"], card["stage"] = _waits(card)
-    if moves:
-        _count(card, stood, [at[:19], _CODES[event], *moved])
+    if moved is not None or came or "first_at" not in card:  # else it waits as it waited
+        stood = card.get("column")
+        card["waits_for"], card["column"], card["since"], card["stage"] = _waits(card)
+        if moved is not None:
+            _count(card, stood, [at[:19], code, *moved])
     return card
 
 
@@ -229,16 +233,17 @@ def _waits(card: Document) -> tuple[str, str, str, str]:
         return "customer", "booked", card.get("slot_at") or card.get("booked_at") or card["last_at"], "booked"
     if stage == "ready":
         return "advisor", "ready", stage_at, stage
-    asked: list[str] = []
-    added: list[str] = []
     answered: list[str] = []
-    for line in card["lines"]:
-        state = line["state"]
-        (answered if state in _ANSWERED else asked if state == "asked" else added).append(line["since"])
-    if asked:
-        return "customer", "waiting_for_customer", min(asked), stage
-    if added:
-        return "reception", "waiting_for_customer", min(added), stage
+    if lines := card["lines"]:
+        asked: list[str] = []
+        added: list[str] = []
+        for line in lines:
+            state = line["state"]
+            (answered if state in _ANSWERED else asked if state == "asked" else added).append(line["since"])
+        if asked:
+            return "customer", "waiting_for_customer", min(asked), stage
+        if added:
+            return "reception", "waiting_for_customer", min(added), stage
     if card["parts"]:
         return "parts_clerk", "waiting_for_parts", min(card["parts"].values()), stage
     if stage == "waiting":
@@ -246,7 +251,8 @@ def _waits(card: Document) -> tuple[str, str, str, str]:
             return "supervisor", "waiting", card["taken_in_at"], stage
         return "advisor", "waiting", card["first_at"], stage
     # Work also begins anew when the customer has answered.
-    return *_AT_WORK[stage], max([stage_at, *answered]), stage
+    who, column = _AT_WORK[stage]
+    return who, column, max(stage_at, *answered) if answered else stage_at, stage
 
 
 def _stage(card: Document) -> tuple[str, str]:
@@ -343,7 +349,8 @@ def _told_again(past: list[list[Any]]) -> tuple[dict[str, int], str]:
 
 
 def _seconds(began: str, ended: str) -> int:
-    return int((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+    stood = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    return stood.days * 86_400 + stood.seconds
 
 
 _STANDS: Final = frozenset(COLUMNS) - {"delivered"}
@@ -517,10 +524,17 @@ _BOOKING: Final = frozenset(
 )
 """Of a vehicle that has not come yet."""
 
+_STEPS: Final = {
+    event: (event not in _BOOKING, _CODES.get(event, -1), MOVES.get(event), _TELLS.get(event))
+    for event in {**MOVES, **_TELLS}
+}
+"""All that an event leads to, found at once."""
+_NO_STEP: Final = (True, -1, None, None)
+
 WORK_ORDER_BOARD = Projection(
     name="work_order_board",
     version=5,
-    handles=tuple({**MOVES, **_TELLS}),
+    handles=tuple(_STEPS),
     key="work_order_id",
     evolve=evolve,
     columns={

@@ -97,6 +97,7 @@ class Keyring:
         self._remembered: dict[str, tuple[AESGCM | None, float]] = {}
         self._found = Batches(self._find_people, _MOST_AT_ONCE)
         self._added = Batches(self._add_people, _MOST_AT_ONCE)
+        self._given = Batches(self._give, _MOST_AT_ONCE)
 
     async def provision(self) -> None:
         """Creates what is missing; repeated and concurrent calls are harmless.
@@ -156,7 +157,7 @@ class Keyring:
         async with self._pool.connection() as connection, connection.transaction():
             await _one_at_a_time(connection, sorted(digest.hex() for _, digest in digests))
             known = await _living(connection, digests)
-            learned = digests - known.keys()
+            learned = sorted(digests - known.keys())
             for each in wanted:
                 person = next((known[digest] for digest in each if digest in known), None)
                 if person is None:
@@ -188,11 +189,19 @@ class Keyring:
     async def give(self, kind: str, value: str, subject: str) -> None:
         """From now on this plate … is of this subject: whoever had it before is no longer found by it.
 
-        Repeating it is harmless; nothing is given to somebody who was erased, or by what identifies nobody.
+        Repeating it is harmless, and writes nothing; nothing is given to somebody who was erased, or by what
+        identifies nobody. Calls at the same time share a statement.
         """
         if digest := self._digest(kind, value):
-            async with self._pool.connection() as connection:
-                await connection.execute(_GIVE, (kind, digest, subject))
+            await self._given.ask((kind, digest, subject))
+
+    async def _give(self, given: Sequence[tuple[str, bytes, str]]) -> Sequence[None]:
+        """Of one identifier only the last counts."""
+        last = {(kind, digest): (kind, digest, subject) for kind, digest, subject in given}
+        async with self._pool.connection() as connection:
+            columns = [list(column) for column in zip(*last.values(), strict=True)]
+            await connection.execute(_GIVE, columns, prepare=False)
+        return [None] * len(given)
 
     async def knows(self, subject: str) -> bool:
         """Whether there is, or was before an erasure, such a person."""
@@ -419,10 +428,15 @@ ON CONFLICT (kind, digest) DO UPDATE SET subject = excluded.subject
 
 _GIVE = """
 INSERT INTO keys.blind_index (kind, digest, subject)
-SELECT %s, %b, subject FROM keys.subject_key WHERE subject = %s AND wrapped_key IS NOT NULL FOR SHARE
+SELECT kind, digest, wanted.subject
+FROM unnest(%s::text[], %b::bytea[], %s::text[]) AS wanted (kind, digest, subject)
+JOIN keys.subject_key USING (subject) LEFT JOIN keys.blind_index AS had USING (kind, digest)
+WHERE wrapped_key IS NOT NULL AND had.subject IS DISTINCT FROM wanted.subject
+ORDER BY kind, digest FOR SHARE OF subject_key
 ON CONFLICT (kind, digest) DO UPDATE SET subject = excluded.subject
 WHERE blind_index.subject <> excluded.subject
 """
+"""In one order, so that two never wait in a circle."""
 
 
 async def _one_at_a_time(connection: AsyncConnection, names: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from eventlog.decider import Decider
 from eventlog.feed import FeedEvent, FeedPage
 from eventlog.group_commit import GroupCommit, OutcomeUnknown, VersionConflict
 from eventlog.recorded import Metadata, Recorded, decode, event_hash
+from eventlog.shared import Shared
 from eventlog.signal import Signal
 from eventlog.supervise import end
 from events import Event
@@ -38,6 +39,8 @@ C = TypeVar("C")
 TABLE = "events"
 RECENT = 4_000
 """Streams whose history is remembered from their last append."""
+CONNECTED_WITHIN = 2.0
+"""Seconds that a command waits for its turn to read."""
 TURN_TRIED_EVERY = 1.0
 ATTEMPTS = 50
 """Of which all but one are lost to other processes that are busy with the same stream."""
@@ -98,10 +101,11 @@ class EventStore:
             committed=lambda _: self.committed.set(),
         )
         self.pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-            dsn, min_size=1, max_size=8, timeout=2, open=False, kwargs={"autocommit": True}
+            dsn, min_size=1, max_size=8, timeout=CONNECTED_WITHIN, open=False, kwargs={"autocommit": True}
         )
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._recent: OrderedDict[str, Sequence[Recorded]] = OrderedDict()
+        self._shared = Shared(self.stream, CONNECTED_WITHIN)
         self._epoch: str | None = None
 
     async def provision(self) -> None:
@@ -220,6 +224,13 @@ class EventStore:
         async with self._connection() as conn:
             stored = await sql.rows(conn, self._select, (name,))
         return [decode(state) for _stream, _version, _type, state, _position in stored]
+
+    async def shared_stream(self, name: str) -> Sequence[Recorded]:
+        """The same for a stream that many commands read at the same time: one reading for all who wait."""
+        try:
+            return await self._shared(name)
+        except TimeoutError as why:
+            raise Unavailable(f"the event store of {self.source} does not answer") from why
 
     async def streams_begun(
         self, by: type[Event], site: str, since: datetime, until: datetime, limit: int

@@ -24,7 +24,7 @@ class Versioned(Protocol):
 class Log(Protocol):
     """An event store, as far as it is read here; deciders know the versions and no database."""
 
-    async def stream(self, name: str) -> Sequence[Recorded]: ...
+    async def shared_stream(self, name: str) -> Sequence[Recorded]: ...
 
 
 V = TypeVar("V", bound=Versioned)
@@ -72,4 +72,4 @@ def _decide(to_event: Callable[[V], Event], command: Publish[V], versions: Seque
 
 async def published(store: Log, decider: Decider[Sequence[V], Publish[V]], stream: str) -> Sequence[V]:
     """All versions of a site, with what it published last. Raises Unavailable."""
-    return decider.fold(recorded.event for recorded in await store.stream(stream))
+    return decider.fold(recorded.event for recorded in await store.shared_stream(stream))

@@ -53,6 +53,6 @@ def staff_stream(site: str, person: str) -> str:
 
 async def licences_of(workshop: Log, site: str, person: str) -> Mapping[Trade, date]:
     """Until when somebody is licensed for what; empty if nobody registered them. Raises Unavailable."""
-    history: Sequence[Recorded] = await workshop.stream(staff_stream(site, person))
+    history: Sequence[Recorded] = await workshop.shared_stream(staff_stream(site, person))
     licences = staff_decider([]).fold(recorded.event for recorded in history)
     return {trade: licensed.valid_until for trade, licensed in licences.items()}

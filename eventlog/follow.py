@@ -1,20 +1,16 @@
 """Reading the ledger: in order, from a position the reader itself keeps."""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from eventlog.ledger import CHANNEL
+from eventlog.tail import Tail
 
 Row = tuple[int, str]
 """Position in the ledger and the canonical JSON of its event."""
-
-
-RECENT = 2_000
 
 
 async def read(conn: AsyncConnection[Any], after: int, limit: int) -> Sequence[Row]:
@@ -41,7 +37,7 @@ class Wake:
         self._dsn = dsn
         self._next = asyncio.Event()
         self._head = 0
-        self._recent: deque[Row] = deque(maxlen=RECENT)
+        self._recent: Tail[str] = Tail()
 
     async def run(self) -> None:
         """Listen until cancelled or the connection breaks."""
@@ -52,15 +48,12 @@ class Wake:
 
     def grown(self, rows: Sequence[Row]) -> None:
         """Rows that were committed here: known sooner than PostgreSQL tells."""
-        if self._recent and self._recent[-1][0] + 1 != rows[0][0]:
-            self._recent.clear()
         self._recent.extend(rows)
         self._wake(rows[-1][0])
 
     def since(self, after: int) -> list[Row]:
         """The rows behind a position, in order and without a gap, if all of them are held; otherwise none."""
-        missing = after + 1 - self._recent[0][0] if self._recent else -1
-        return list(islice(self._recent, missing, None)) if missing >= 0 else []
+        return self._recent.since(after)
 
     @property
     def next(self) -> asyncio.Event:

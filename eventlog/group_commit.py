@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.errors import DiskFull, UniqueViolation
 
-from eventlog.recorded import UNSTAMPED, Recorded, encode
+from eventlog.recorded import STAMP_HERE, UNSTAMPED, Recorded, encode
 
 BATCH = 500
 """Commands in one transaction, at most."""
@@ -48,7 +48,9 @@ class GroupCommit:
     A version conflict fails only its own command.
     """
 
-    def __init__(self, dsn: str, *, lock: int, committed: Callable[[int], None]) -> None:
+    def __init__(
+        self, dsn: str, *, lock: int, committed: Callable[[Sequence[tuple[int, bytes]]], None]
+    ) -> None:
         self._dsn = dsn
         self._lock = lock
         self._committed = committed
@@ -110,16 +112,22 @@ class GroupCommit:
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
         inserted = await (await conn.execute(_APPEND, [self._lock, *columns])).fetchall()
-        positions = {stream: position for stream, position, _ in inserted}
+        positions = {stream: position for stream, _, position, _, _ in inserted}
         for append in batch:
             if append.done.done():
                 continue
             if append.stream in positions:
-                append.done.set_result((append.stamp(inserted[0][2]), positions[append.stream]))
+                append.done.set_result((append.stamp(inserted[0][3]), positions[append.stream]))
             else:
                 append.done.set_exception(VersionConflict())
         if inserted:
-            self._committed(inserted[-1][1])
+            bodies = {(stream, version): body for stream, version, _, _, body in rows}
+            self._committed(
+                [
+                    (position, bodies[stream, version].replace(STAMP_HERE, stamp).encode())
+                    for stream, version, position, _, stamp in inserted
+                ]
+            )
 
     async def _connect(self) -> AsyncConnection[Any]:
         if self._conn is None:
@@ -148,7 +156,8 @@ FROM stamp, unnest(%b::text[], %s::bigint[], %s::bigint[], %b::text[], %b::text[
 WHERE new.decided_on = coalesce((
     SELECT originator_version FROM events
     WHERE (originator_id, originator_version) = (new.stream, new.decided_on)), 0)
-RETURNING originator_id, notification_id, (SELECT now FROM stamp)
+RETURNING originator_id, originator_version, notification_id,
+    (SELECT now FROM stamp), (SELECT text FROM stamp)
 """
 """Clock and positions are taken with the lock held. That nothing newer than the version decided on is stored
 is checked by the key of the table, for the statement sees the table as it was before it got the lock; that

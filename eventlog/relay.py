@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.errors import Error as BusError
 
 from eventlog.bus import KEPT, Arrival, incarnation, provision, send, to_message, to_wire
+from eventlog.feed import FeedPage
 from eventlog.store import EventStore
 
 BATCH = 1_000
@@ -22,6 +23,8 @@ WINDOW = 100
 WRITTEN_AT_ONCE = 100
 """Messages of a batch: the server takes them in while the next ones are written."""
 ACKNOWLEDGED_WITHIN = 5.0
+NOTE_EVERY = 0.1
+"""Seconds between two notes of how far it came, while there is more to publish."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the stream is still the same, and the store still as it was told."""
 
@@ -43,21 +46,30 @@ async def relay(store: EventStore, bus: Client) -> None:
     while True:
         stream, looked_at = await incarnation(js), clock()
         noted = published = await store.relayed_into(stream, KEPT)
-        page = await store.page(published, BATCH)
+        note_at = clock() + NOTE_EVERY
+        page: FeedPage | None = await store.page(published, BATCH)
         while clock() < looked_at + LOOK_EVERY:
-            if page.events:
+            if page and page.events:
                 last, full = page.events[-1].pos, len(page.events) == BATCH
+                due = published > noted and clock() >= note_at
                 # While the bus writes this page, the store notes the one before and hands out the next.
                 _, _, following = await asyncio.gather(
                     publish(bus, [Arrival(page.source, page.epoch, event) for event in page.events]),
-                    store.set_relayed(stream, published) if published > noted else _nothing(),
+                    store.set_relayed(stream, published) if due else _nothing(),
                     store.page(last, BATCH) if full else _nothing(),
                 )
-                noted, published = published, last
+                if due:
+                    noted, note_at = published, clock() + NOTE_EVERY
+                published = last
+                page = following or store.recent(published, BATCH)
             else:
-                await store.committed.wait(at_most=LOOK_EVERY)
-                following = None
-            page = following or await store.page(published, BATCH)
+                heard = await store.committed.wait(NOTE_EVERY if published > noted else LOOK_EVERY)
+                if not heard and published > noted:
+                    await store.set_relayed(stream, published)
+                    noted = published
+                page = store.recent(published, BATCH)
+                if page is None and (not heard or store.last > published):
+                    page = await store.page(published, BATCH)  # what others appended
         if published > noted:
             await store.set_relayed(stream, published)
 

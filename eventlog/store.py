@@ -31,6 +31,7 @@ from eventlog.recorded import Metadata, Recorded, decode, event_hash
 from eventlog.shared import Shared
 from eventlog.signal import Signal
 from eventlog.supervise import end
+from eventlog.tail import Tail
 from events import Event
 
 S = TypeVar("S")
@@ -98,7 +99,7 @@ class EventStore:
         self._writer = GroupCommit(
             dsn,
             lock=self._recorder.lock,
-            committed=lambda _: self.committed.set(),
+            committed=self._note,
         )
         self.pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             dsn, min_size=1, max_size=8, timeout=CONNECTED_WITHIN, open=False, kwargs={"autocommit": True}
@@ -106,6 +107,7 @@ class EventStore:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._recent: OrderedDict[str, Sequence[Recorded]] = OrderedDict()
         self._shared = Shared(self.stream, CONNECTED_WITHIN)
+        self._tail: Tail[bytes] = Tail()
         self._epoch: str | None = None
 
     async def provision(self) -> None:
@@ -257,6 +259,23 @@ class EventStore:
             events.append(FeedEvent(pos=position, prev_pos=before, hash=event_hash(body), body=body))
             before = position
         return FeedPage(source=self.source, epoch=epoch, head=head, events=events)
+
+    @property
+    def last(self) -> int:
+        """The last position that this process appended."""
+        return self._tail.last
+
+    def recent(self, after: int, limit: int) -> FeedPage | None:
+        """The same page from memory, if this process appended all that is behind the position just now."""
+        rows = self._tail.since(after)[:limit]
+        if not rows or self._epoch is None:
+            return None
+        events = [FeedEvent(pos=at, prev_pos=at - 1, hash=event_hash(body), body=body) for at, body in rows]
+        return FeedPage(source=self.source, epoch=self._epoch, head=self.last, events=events)
+
+    def _note(self, committed: Sequence[tuple[int, bytes]]) -> None:
+        self._tail.extend(committed)
+        self.committed.set()
 
     async def epoch(self, conn: AsyncConnection[Any]) -> str:
         if self._epoch is None:

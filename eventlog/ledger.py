@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
+import orjson
 import structlog
 from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -49,15 +50,22 @@ SELECT source, epoch, pos, stopped FROM ledger_source
 """
 _ROW: LiteralString = "ledger (seq, source, epoch, pos, hash, chain, site, recorded_at, body)"
 _INSERT: LiteralString = f"""
-INSERT INTO {_ROW} SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[],
-    %s::text[], %s::text[], %s::timestamptz[], %s::text[])
+INSERT INTO {_ROW} SELECT (r->>0)::bigint, r->>1, r->>2, (r->>3)::bigint, r->>4, r->>5, r->>6,
+    (r->>7)::timestamptz, r->>8 FROM json_array_elements(%s) AS r
 """
+"""The rows as one text: as arrays, the client would take ten times as long to quote them."""
 _SOURCES = """
 INSERT INTO ledger_source (source, epoch, pos, stopped)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])
 ON CONFLICT (source) DO UPDATE SET pos = excluded.pos,
     stopped = coalesce(ledger_source.stopped, excluded.stopped)
 """
+_NOTIFY = """
+WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+SELECT pg_notify(%s, %s) FROM soon
+"""
+"""After the commit, or it would serialise the database's commits; it does not wait for the disk: nothing is
+lost with it."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS ledger (
@@ -192,9 +200,12 @@ class Ledger:
                 await _copy(conn, rows)
             changed = [state for state in states.values() if state != before.get(state.source)]
             await _commit(conn, seq, chain, changed, rows)
+            if rows:
+                # Readers here first: woken by PostgreSQL, they would read there what comes from memory.
+                if self._grown:
+                    self._grown([(seq, body) for seq, *_, body in rows])
+                await conn.execute(_NOTIFY, (CHANNEL, str(seq)))
         result.appended = len(rows)
-        if rows and self._grown:
-            self._grown([(seq, body) for seq, *_, body in rows])
         for state in changed:
             if state.stopped and not (state.source in before and before[state.source].stopped):
                 log.error("ledger.stopped", source=state.source, why=state.stopped)
@@ -307,12 +318,11 @@ async def _commit(
     changed: Sequence[SourceState],
     rows: Sequence[Row],
 ) -> None:
-    """All the rest in one round trip. The notification comes after the commit, or it would serialise the
-    database's commits, and does not wait for the disk: nothing is lost with it."""
+    """All the rest in one round trip."""
     statements, parameters = list[str](), list[Any]()
     if 0 < len(rows) < WORTH_A_COPY:
         statements.append(_INSERT)
-        parameters += map(list, zip(*rows, strict=True))
+        parameters.append(orjson.dumps(rows).decode())
     if changed:
         statements.append(_SOURCES)
         parameters += map(list, zip(*((s.source, s.epoch, s.pos, s.stopped) for s in changed), strict=True))
@@ -320,9 +330,6 @@ async def _commit(
         statements.append("UPDATE ledger_head SET seq = %s, chain = %s")
         parameters += [seq, chain]
     statements.append("COMMIT")
-    if rows:
-        statements += ["BEGIN", "SET LOCAL synchronous_commit = off", "SELECT pg_notify(%s, %s)", "COMMIT"]
-        parameters += [CHANNEL, str(seq)]
     await AsyncClientCursor(conn).execute(";".join(statements), parameters)
 
 

@@ -10,12 +10,21 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from eventlog.follow import Wake
+from access.batches import Batches
+from eventlog.follow import Row, Wake
 from eventlog.signal import Signal
 from eventlog.supervise import supervise
 from projections.projection import Projection
 from projections.rebuild import rebuild
-from projections.views import Build, advance, live_build, new_build, provision
+from projections.views import (
+    Advanced,
+    Build,
+    advance,
+    advance_together,
+    live_build,
+    new_build,
+    provision,
+)
 
 log = structlog.get_logger()
 
@@ -37,6 +46,7 @@ class LiveViews:
         self.projections = {projection.name: projection for projection in projections}
         self.advanced = {projection.name: asyncio.Condition() for projection in projections}
         """Notified whenever this process has moved a view."""
+        self._together = Batches(self._advance, len(projections))
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -68,10 +78,13 @@ class LiveViews:
         look_at, position = 0.0, -1
         while True:
             grown = self._wake.next
-            async with self._pool.connection() as conn:
-                if clock() >= look_at:  # a rebuild elsewhere may have switched
-                    build, look_at = await self._live(conn, projection), clock() + LOOK_EVERY
-                step = await advance(conn, build, BATCH, self._wake.since(position))
+            if clock() >= look_at:  # a rebuild elsewhere may have switched
+                build, look_at = await self._live(projection), clock() + LOOK_EVERY
+            if known := self._wake.since(position)[:BATCH]:
+                step = await self._step(build, known)
+            else:
+                async with self._pool.connection() as conn:
+                    step = await advance(conn, build, BATCH)
             position = step.position if step.read else -1
             if step.read:
                 async with self.advanced[projection.name]:
@@ -81,8 +94,27 @@ class LiveViews:
                     async with asyncio.timeout(LOOK_EVERY):
                         await grown.wait()
 
-    async def _live(self, conn: AsyncConnection[Any], projection: Projection) -> Build:
-        live = await live_build(conn, projection)
+    async def _step(self, build: Build, known: Sequence[Row]) -> Advanced:
+        """Views that have heard of the same events take their steps together."""
+        step = await self._together.ask((build, known))
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    async def _advance(self, steps: Sequence[tuple[Build, Sequence[Row]]]) -> Sequence[Advanced | Exception]:
+        """In one transaction; where that fails each by itself, for a view holds up no other."""
+        try:
+            async with self._pool.connection() as conn:
+                return await advance_together(conn, steps)
+        except Exception as why:
+            if len(steps) == 1:
+                return [why]
+            alone = await asyncio.gather(*(self._advance([step]) for step in steps))
+            return [each for [each] in alone]
+
+    async def _live(self, projection: Projection) -> Build:
+        async with self._pool.connection() as conn:
+            live = await live_build(conn, projection)
         if live is None or live[1] != projection.version:
             raise LookupError(f"the live {projection.name} was made by another version")
         return live[0]

@@ -4,14 +4,14 @@ A view keeps one row per document: how it stands, and the positions of the event
 at an earlier position is the same fold, over those of its events that had been heard by then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, LiteralString, TypeAlias
 
 import orjson
 from psycopg import AsyncConnection
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from eventlog import follow, sql
 from projections.facts import Fact, Ignored
@@ -73,7 +73,7 @@ class Row:
     event: str
     document: Document
     heard: list[int]
-    """The positions of its events."""
+    """The positions of its events; in a step of the live loop, of the new ones."""
 
 
 @dataclass(slots=True)
@@ -141,30 +141,59 @@ async def drop_build(conn: AsyncConnection[Any], build: Build) -> None:
 async def advance(
     conn: AsyncConnection[Any], build: Build, limit: int, known: Sequence[follow.Row] = ()
 ) -> Advanced:
-    """Fold the next rows of the ledger into a build: rows and position in one statement.
-
-    `known` are the rows behind the build's position, if the caller has them. Of two processes that advance
-    the same build at once, whoever is first wins; the other does nothing. Events that this release cannot
-    read, of unknown types or with unknown contents, are skipped and counted. The disk is not waited for:
-    what a crash takes back is read from the ledger again.
-    """
-    place = {"name": build.projection.name, "build": build.number}
+    """Fold the next rows of the ledger into a build; `known` are the rows behind its position, if the caller
+    has them. As `advance_together`."""
     if known:
-        after, rows = known[0][0] - 1, known[:limit]
-    else:
-        found = await sql.rows(conn, _NEXT, {**place, "limit": limit})
-        if not found:
-            return Advanced()
-        after, rows = found[0][0], [(seq, body) for _, seq, body in found]
-    facts = [(position, build.projection.reader.read(body)) for position, body in rows]
-    documents = await _stored(conn, build, keys_of(build.projection, facts))
-    unreadable = fold(build.projection, documents, facts)
-    to = rows[-1][0]
-    moved = await conn.execute(
-        _replace(build.table, _columns(build)) if documents else _MOVE + "SELECT FROM moved",
-        {**place, "after": after, "to": to, "unreadable": unreadable, "rows": _as_json(build, documents)},
+        [step] = await advance_together(conn, [(build, known[:limit])])
+        return step
+    found = await sql.rows(
+        conn, _NEXT, {"name": build.projection.name, "build": build.number, "limit": limit}
     )
-    return Advanced(len(rows), to, list(documents)) if moved.rowcount else Advanced()
+    if not found:
+        return Advanced()
+    rows = [(seq, body) for _, seq, body in found]
+    [step] = await advance_together(conn, [(build, rows)], after=found[0][0])
+    return step
+
+
+async def advance_together(
+    conn: AsyncConnection[Any],
+    steps: Sequence[tuple[Build, Sequence[follow.Row]]],
+    after: int | None = None,
+) -> list[Advanced]:
+    """Fold rows of the ledger into builds that are just before them, or at `after`: the documents of all are
+    read by one statement, and rows and positions written by another.
+
+    Of two processes that advance the same build at once, whoever is first wins; the other does nothing.
+    Events that this release cannot read, of unknown types or with unknown contents, are skipped and counted.
+    The disk is not waited for: what a crash takes back is read from the ledger again.
+    """
+    facts = [[(at, build.projection.reader.read(body)) for at, body in rows] for build, rows in steps]
+    keys = {b.table: keys_of(b.projection, each) for (b, _), each in zip(steps, facts, strict=True)}
+    documents = await _stored(conn, keys)
+    moves = [
+        {
+            "name": build.projection.name,
+            "build": build.number,
+            "after": rows[0][0] - 1 if after is None else after,
+            "to": rows[-1][0],
+            "unreadable": fold(build.projection, documents[build.table], each),
+        }
+        for (build, rows), each in zip(steps, facts, strict=True)
+    ]
+    changed = [build for build, _ in steps if documents[build.table]]
+    changed.sort(key=lambda build: build.table)  # the same statement, in whichever order they come
+    moved = await sql.rows(
+        conn,
+        _move(tuple((build.projection.name, build.table, _columns(build)) for build in changed)),
+        (orjson.dumps(moves).decode(), *(_as_json(build, documents[build.table]) for build in changed)),
+    )
+    return [
+        Advanced(len(rows), rows[-1][0], list(documents[build.table]))
+        if (build.projection.name,) in moved
+        else Advanced()
+        for build, rows in steps
+    ]
 
 
 Columns: TypeAlias = tuple[tuple[LiteralString, LiteralString], ...]
@@ -182,28 +211,38 @@ _MOVE: LiteralString = """
 WITH soon AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
 ), moved AS (
-    UPDATE projection SET position = %(to)s, skipped = skipped + %(unreadable)s FROM soon
-    WHERE (name, build, position) = (%(name)s, %(build)s, %(after)s) RETURNING name
-)
-"""
+    UPDATE projection AS p SET position = step."to", skipped = skipped + step.unreadable
+    FROM soon, json_to_recordset(%s) AS step (name text, build int, after bigint, "to" bigint, unreadable int)
+    WHERE (p.name, p.build, p.position) = (step.name, step.build, step.after) RETURNING p.name
+)"""
 
 
 @cache
-def _replace(table: str, columns: Columns) -> bytes:
-    """Put documents in the place of those they have come from, if the build is still where it was."""
-    names = [Identifier(name) for name, _ in columns]
-    composed = SQL(
-        _MOVE + "INSERT INTO {table} ({names})"
-        " SELECT {given} FROM moved, json_to_recordset(%(rows)s) AS x ({types})"
-        " ON CONFLICT (key) DO UPDATE SET {changed}"
-    ).format(
-        table=Identifier(table),
-        names=SQL(", ").join(names),
-        given=SQL(", ").join(Identifier("x", name) for name, _ in columns),
-        types=SQL(", ").join(SQL("{} {}").format(Identifier(name), SQL(type)) for name, type in columns),
-        changed=SQL(", ").join(SQL("{0} = excluded.{0}").format(name) for name in names),
-    )
-    return composed.as_bytes()
+def _move(changed: tuple[tuple[LiteralString, str, Columns], ...]) -> bytes:
+    """Move builds; in those that are still where they were, put documents in the place of those they have
+    come from. Names the views that moved."""
+    statement = Composed([SQL(_MOVE)])
+    for number, (name, table, columns) in enumerate(changed):
+        names = [Identifier(column) for column, _ in columns]
+        statement += SQL(
+            ", {cte} AS (INSERT INTO {table} AS had ({names})"
+            " SELECT {given} FROM moved, json_to_recordset(%s) AS x ({types}) WHERE moved.name = {name}"
+            " ON CONFLICT (key) DO UPDATE SET {changed})"
+        ).format(
+            cte=Identifier(f"view_{number}"),
+            table=Identifier(table),
+            names=SQL(", ").join(names),
+            given=SQL(", ").join(Identifier("x", column) for column, _ in columns),
+            types=SQL(", ").join(SQL("{} {}").format(Identifier(c), SQL(type)) for c, type in columns),
+            name=Literal(name),
+            changed=SQL(", ").join(
+                SQL(
+                    "heard = had.heard || excluded.heard" if column == "heard" else "{0} = excluded.{0}"
+                ).format(Identifier(column))
+                for column, _ in columns
+            ),
+        )
+    return (statement + SQL(" SELECT name FROM moved")).as_bytes()
 
 
 def _columns(build: Build) -> Columns:
@@ -223,14 +262,26 @@ def _as_json(build: Build, documents: dict[str, Row]) -> str:
     ).decode()
 
 
-async def _stored(conn: AsyncConnection[Any], build: Build, keys: Iterable[str]) -> dict[str, Row]:
-    query = SQL(
-        "SELECT key, site, first_pos, from_pos, to_pos, event, document::text, heard FROM {}"
-        " WHERE key = ANY(%s)"
-    ).format(Identifier(build.table))
-    wanted = list(keys)
-    found = await sql.rows(conn, query, (wanted,)) if wanted else []
-    return _rows(found)
+async def _stored(
+    conn: AsyncConnection[Any], wanted: Mapping[str, Collection[str]]
+) -> dict[str, dict[str, Row]]:
+    """The documents that have these keys, by table, without the events they are made of: those are only added
+    to."""
+    asked = {table: list(wanted[table]) for table in sorted(wanted) if wanted[table]}
+    found = await sql.rows(conn, _select(tuple(asked)), list(asked.values())) if asked else []
+    return {table: _rows(row for of, *row in found if of == table) for table in wanted}
+
+
+@cache
+def _select(tables: tuple[str, ...]) -> bytes:
+    each = [
+        SQL(
+            "SELECT {}, key, site, first_pos, from_pos, to_pos, event, document::text, '{{}}'::bigint[]"
+            " FROM {} WHERE key = ANY(%s)"
+        ).format(Literal(table), Identifier(table))
+        for table in tables
+    ]
+    return SQL(" UNION ALL ").join(each).as_bytes()
 
 
 Facts = Iterable[tuple[int, Fact | Ignored | None]]
@@ -281,7 +332,7 @@ async def take(conn: AsyncConnection[Any], build: Build, keys: Iterable[str]) ->
     return _rows(await sql.rows(conn, query, (list(keys),)))
 
 
-def _rows(found: Iterable[tuple[Any, ...]]) -> dict[str, Row]:
+def _rows(found: Iterable[Sequence[Any]]) -> dict[str, Row]:
     return {
         key: Row(key, site, first, since, until, event, orjson.loads(document), heard)
         for key, site, first, since, until, event, document, heard in found
@@ -401,7 +452,7 @@ def _create_table(build: Build) -> Composed:
     create = SQL(
         "CREATE TABLE {0} (key text PRIMARY KEY, site text NOT NULL, first_pos bigint NOT NULL,"
         " from_pos bigint NOT NULL, to_pos bigint NOT NULL, event text NOT NULL, document json NOT NULL,"
-        " heard bigint[] NOT NULL{1});"
+        " heard bigint[] STORAGE EXTERNAL NOT NULL{1});"
     )
     secure = SQL(
         "ALTER TABLE {0} ENABLE ROW LEVEL SECURITY; ALTER TABLE {0} FORCE ROW LEVEL SECURITY;"

@@ -4,7 +4,7 @@ An event class here is the stored form, the wire form and the projection input.
 """
 
 from events import customer_care, policies, reception, workshop
-from events.event import Event, Sealed, UnknownEventType, event_classes, load
+from events.event import Event, Sealed, UnknownEventType, event_classes, load, upcast
 
 __all__ = [
     "Event",
@@ -15,5 +15,6 @@ __all__ = [
     "load",
     "policies",
     "reception",
+    "upcast",
     "workshop",
 ]

@@ -45,15 +45,21 @@ def event_classes() -> dict[str, type[Event]]:
     return dict(_classes)
 
 
+def upcast(type: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A stored form in the terms of today, step by step."""
+    while type in UPCASTERS:
+        type, step = UPCASTERS[type]
+        data = step(data)
+    return type, data
+
+
 def load(type: str, data: dict[str, Any]) -> Event:
-    """The event a stored form means today: upcast step by step, then validated.
+    """The event a stored form means today: upcast, then validated.
 
     Raises UnknownEventType for a type this release does not know, pydantic.ValidationError for data
     that does not fit its type.
     """
-    while type in UPCASTERS:
-        type, step = UPCASTERS[type]
-        data = step(data)
+    type, data = upcast(type, data)
     try:
         event_class = _classes[type]
     except KeyError:

@@ -21,7 +21,7 @@ from services.reception.commands import (
     CorrectMileage,
     ReceiveVehicle,
 )
-from services.reception.mileage import earlier_reading
+from services.reception.mileage import Readings
 from services.reception.rules import SHIPPED_RULES, rules_of
 from services.reception.visit import visit_decider, visit_stream
 
@@ -69,6 +69,7 @@ class Correct(Body):
 
 def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
     router = CommandRouter(prefix="/v1/visits", tags=["visits"])
+    readings = Readings(reception)
 
     @router.command("")
     async def receive(body: Receive, caller: Annotated[Caller, commanding(Action.VISIT_RECEIVE)]) -> Response:
@@ -93,7 +94,7 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
             plate=sealed["plate"],
             symptoms=tuple(body.symptoms),
             book=body.appointment_book or today,
-            earlier=await earlier_reading(reception, rules, body.vin, came, visit_stream(visit_id)),
+            earlier=await readings.earlier(rules, body.vin, came, visit_stream(visit_id)),
             **known,
         )
         handled = await reception.handle(
@@ -128,7 +129,7 @@ def api(reception: EventStore, keyring: Keyring) -> CommandRouter:
         if history := await reception.stream(stream):
             came = history[0]
             assert isinstance(came.event, VehicleReceived)
-            earlier = await earlier_reading(reception, rules, came.event.vin, came.occurred_at, stream)
+            earlier = await readings.earlier(rules, came.event.vin, came.occurred_at, stream)
         command = CorrectMileage(
             visit_id=visit_id, earlier=earlier, **body.model_dump(exclude={"occurred_at"})
         )

@@ -3,21 +3,27 @@
 Reception's log knows it; an index finds the visits of a VIN.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeAlias
 
+import orjson
 from psycopg import AsyncConnection
 
+from access.batches import Batches
 from eventlog import sql
-from eventlog.recorded import Recorded, decode
 from eventlog.store import EventStore
-from events.reception import MileageCorrected, VehicleDelivered, VehicleReceived
+from events import upcast
 from events.shop_rules import ReceptionRules
 from services.reception.appointment_slots import site_date
 from services.reception.commands import Reading
 
 VISITS = 20
 """Of one vehicle, the latest, that are looked at."""
+AT_ONCE = 100
+"""Vehicles looked up by one statement."""
+_Read: TypeAlias = dict[str, tuple[datetime, int]]
+"""When and what, by the stream of a visit."""
 
 
 async def provision(reception_db: str) -> None:
@@ -27,31 +33,35 @@ async def provision(reception_db: str) -> None:
         await conn.execute(_INDEX)
 
 
-async def earlier_reading(
-    reception: EventStore, rules: Sequence[ReceptionRules], vin: str, before: datetime, but: str
-) -> Reading | None:
-    """The latest before a time, of all streams of this vehicle but one. Raises psycopg.OperationalError."""
-    async with reception.pool.connection() as conn:
-        found = await sql.rows(conn, _READINGS, (vin, but, VISITS))
-    return latest_reading((decode(state) for [state] in found), rules, before)
+class Readings:
+    """Looked up together for all who receive a vehicle at the same time."""
 
+    def __init__(self, reception: EventStore) -> None:
+        self._reception = reception
+        self._of_vins = Batches(self._look_up, AT_ONCE)
 
-def latest_reading(
-    history: Iterable[Recorded], rules: Sequence[ReceptionRules], before: datetime
-) -> Reading | None:
-    """From what happened to a vehicle; the last that is known of a visit holds for it."""
-    of_visit: dict[str, tuple[datetime, int]] = {}
-    for recorded in history:
-        match recorded.event:
-            case VehicleReceived(mileage_km=km) | MileageCorrected(mileage_km=km):
-                of_visit[recorded.stream] = recorded.occurred_at, km
-            case VehicleDelivered(mileage_km=int(km)):
-                of_visit[recorded.stream] = recorded.occurred_at, km
-    readings = [each for each in of_visit.values() if each[0] < before]
-    if not readings:
-        return None
-    at, km = max(readings)
-    return Reading(km=km, on=site_date(rules, at))
+    async def earlier(
+        self, rules: Sequence[ReceptionRules], vin: str, before: datetime, but: str
+    ) -> Reading | None:
+        """The latest before a time, of its visits but one. Raises psycopg.OperationalError."""
+        found = await self._of_vins.ask(vin)
+        readings = [each for stream, each in found.items() if stream != but and each[0] < before]
+        if not readings:
+            return None
+        at, km = max(readings)
+        return Reading(km=km, on=site_date(rules, at))
+
+    async def _look_up(self, vins: Sequence[str]) -> Sequence[_Read]:
+        of_vin: dict[str, _Read] = {vin: {} for vin in vins}
+        async with self._reception.pool.connection() as conn:
+            found = await sql.rows(conn, _READINGS, (list(of_vin), VISITS + 1))
+        for vin, stream, state in found:
+            # Not as an event: of all that was recorded then, two values are looked at.
+            stored = orjson.loads(state)
+            _, said = upcast(stored["type"], stored["data"])
+            if (km := said.get("mileage_km")) is not None:  # the last that is known of a visit holds for it
+                of_vin[vin][stream] = datetime.fromisoformat(stored["occurred_at"]), km
+        return [of_vin[vin] for vin in vins]
 
 
 # `convert_from` would depend on the encoding of the database, were it not always UTF-8.
@@ -62,11 +72,12 @@ CREATE INDEX IF NOT EXISTS events_vehicle_received ON events (vin_of(state), not
     WHERE topic LIKE 'reception.vehicle_received.%'
 """
 _READINGS = """
-SELECT state FROM events WHERE originator_id IN (
+SELECT vin, originator_id, state FROM unnest(%s::text[]) AS vin, LATERAL (
     SELECT originator_id FROM events
-    WHERE topic LIKE 'reception.vehicle_received.%%' AND vin_of(state) = %s AND originator_id <> %s
+    WHERE topic LIKE 'reception.vehicle_received.%%' AND vin_of(state) = vin
     ORDER BY notification_id DESC LIMIT %s
-) AND (topic LIKE 'reception.vehicle_received.%%'
-    OR topic IN ('reception.mileage_corrected.v1', 'reception.vehicle_delivered.v1'))
+) AS visit JOIN events USING (originator_id)
+WHERE topic LIKE 'reception.vehicle_received.%%'
+    OR topic IN ('reception.mileage_corrected.v1', 'reception.vehicle_delivered.v1')
 ORDER BY notification_id
 """

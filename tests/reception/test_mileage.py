@@ -1,5 +1,6 @@
 """What a vehicle's odometer showed before, found in reception's log (R-37)."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 from eventlog.recorded import Metadata
@@ -7,7 +8,7 @@ from eventlog.store import EventStore
 from events import Event
 from events.reception import MileageCorrected, VehicleDelivered
 from services.reception.commands import Reading
-from services.reception.mileage import earlier_reading
+from services.reception.mileage import Readings
 from services.reception.rules import SHIPPED_RULES
 from tests.reception.test_visit import received
 
@@ -16,7 +17,7 @@ MARCH = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 
 
 async def read(reception: EventStore, before: datetime = MARCH + timedelta(days=9)) -> Reading | None:
-    return await earlier_reading(reception, SHIPPED_RULES, received.vin, before, "visit-now")
+    return await Readings(reception).earlier(SHIPPED_RULES, received.vin, before, "visit-now")
 
 
 async def was_here(
@@ -54,6 +55,19 @@ async def test_another_vehicle_and_the_visit_itself_are_not_compared_with(recept
     await was_here(reception, "now", MARCH, km=48_210)
     await was_here(reception, "a", MARCH, km=48_210, vin="LSVAA4182E2123456")
     assert await read(reception) is None
+
+
+async def test_who_comes_at_the_same_time_gets_what_is_known_of_their_own_vehicle(
+    reception: EventStore,
+) -> None:
+    vins = ["LSVAA4182E2123456", received.vin, "LSVAA4182E2000000", received.vin]
+    for n, vin in enumerate(vins[:2]):
+        await was_here(reception, f"{n}", MARCH, km=1_000 * n, vin=vin)
+    readings = Readings(reception)
+    found = await asyncio.gather(
+        *(readings.earlier(SHIPPED_RULES, vin, MARCH + timedelta(days=9), "visit-now") for vin in vins)
+    )
+    assert [each and each.km for each in found] == [0, 1_000, None, 1_000]
 
 
 async def test_a_vehicle_is_found_among_many_without_reading_them_all(reception: EventStore) -> None:

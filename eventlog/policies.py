@@ -146,6 +146,7 @@ class Policies:
             error_cb=noting_errors(f"{self._store.source}-policies"),
             inbox_prefix=inbox(nats_url),
             logger=None,
+            apply_types=False,  # half of what a message takes; the events know their types themselves
         )
         for name, (event, _) in self._reactions.items():
             consumer = policy_consumer(self._durable(name), event)
@@ -157,13 +158,13 @@ class Policies:
                 config=consumer,
                 pull_sub=PullSub(batch_size=1, timeout=1.0),  # more than one at a time would lose the order
                 ack_policy=AckPolicy.MANUAL,
-                decoder=_as_it_came,
+                decoder=_whole,
             )
             subscriber(self._receiver(name))
         return broker
 
-    def _receiver(self, name: str) -> Callable[[bytes, NatsMessage], Awaitable[None]]:
-        async def receive(body: bytes, message: NatsMessage) -> None:
+    def _receiver(self, name: str) -> Callable[[NatsMessage], Awaitable[None]]:
+        async def receive(message: NatsMessage) -> None:
             raw = message.raw_message
             attempts = raw.metadata.num_delivered
             pause = PAUSES[min(attempts, len(PAUSES)) - 1]
@@ -244,9 +245,9 @@ def _let_others_run(subscriber: Any) -> None:
     subscriber.subscription.fetch = after_others
 
 
-async def _as_it_came(message: Any) -> bytes:
+async def _whole(message: NatsMessage) -> NatsMessage:
     """A body that cannot be decoded must reach the receiver, or it would be redelivered without end."""
-    return bytes(message.body)
+    return message
 
 
 def _sentence(why: Exception) -> str:

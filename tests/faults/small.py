@@ -296,9 +296,9 @@ def _without_acknowledgement_after_the_command() -> None:
         def first(policies: Policies, name: str) -> Any:
             receive = receiver(policies, name)
 
-            async def acknowledge(body: bytes, message: NatsMessage) -> None:
+            async def acknowledge(message: NatsMessage) -> None:
                 await message.raw_message.ack_sync()
-                await receive(body, message)
+                await receive(message)
 
             return acknowledge
 

@@ -132,8 +132,8 @@ class GroupCommit:
     async def _connect(self) -> AsyncConnection[Any]:
         if self._conn is None:
             self._conn = await AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=2)
-            # A plan made while the table was empty would stay bad for ever.
-            await self._conn.execute("SET plan_cache_mode = force_custom_plan")
+            # Planned once, and by the key: a plan made while the table was empty would else read all of it.
+            await self._conn.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
         return self._conn
 
     async def _disconnect(self) -> None:

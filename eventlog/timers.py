@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-import orjson
 import structlog
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
 from eventlog import sql
-from eventlog.recorded import Metadata, Recorded, from_json
+from eventlog.recorded import Metadata, Recorded, decode
 from eventlog.store import EventStore, Unavailable
 from events import Event
 
@@ -137,11 +136,10 @@ class Timers:
         """Take over the next events; whether there were any."""
         async with self._store.pool.connection() as conn, conn.transaction():
             [position] = await sql.row(conn, "SELECT position FROM timer_position FOR UPDATE")
-            rows = await sql.rows(conn, _NEXT, (position, BATCH))
+            rows = await sql.rows(conn, _NEXT, (list(self._types), position, BATCH))
             for _, body in rows:
-                stored = orjson.loads(body)
-                if stored["type"] in self._types:
-                    await _apply(conn, from_json(stored), self._changes)
+                if body is not None:
+                    await _apply(conn, decode(body), self._changes)
             if rows:
                 await conn.execute("UPDATE timer_position SET position = %s", (rows[-1][0],))
         return bool(rows)
@@ -196,7 +194,8 @@ async def _apply(
 
 
 _NEXT = """
-SELECT notification_id, state FROM events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
+SELECT notification_id, CASE WHEN topic = ANY(%s) THEN state END FROM events
+WHERE notification_id > %s ORDER BY notification_id LIMIT %s
 """
 _SET = """
 INSERT INTO timer (stream, name, due_at, site, correlation_id) VALUES (%s, %s, %s, %s, %s)

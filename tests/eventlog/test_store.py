@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import psycopg
@@ -15,8 +16,9 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import LockNotAvailable
 
+from eventlog import sql
 from eventlog.decider import Rejected
-from eventlog.group_commit import OutcomeUnknown, VersionConflict
+from eventlog.group_commit import _APPEND, OutcomeUnknown, VersionConflict
 from eventlog.recorded import canonical, event_hash
 from eventlog.store import (
     AdvisoryLockRecorder,
@@ -417,3 +419,16 @@ async def test_a_lost_answer_to_a_commit_looks_like_a_conflict(store: EventStore
             await far.append("order-1", 0, event, by("c1"))
         with pytest.raises(VersionConflict):
             await store.append("order-1", 0, event, by("c1"))
+
+
+async def test_a_plan_made_while_the_table_was_empty_reads_by_the_key(store: EventStore) -> None:
+    """It is planned once; a table that has grown, read as a whole, would hold up everybody."""
+    numbers = count(1)
+    statement = re.sub("%[sb]", lambda _: f"${next(numbers)}", _APPEND)
+    conn = await store._writer._connect()
+    plan = str(await sql.rows(conn, f"EXPLAIN (GENERIC_PLAN) {statement}"))
+    assert "Index" in plan
+    assert "Seq Scan" not in plan
+    await dispatch(store, "order-1")
+    await conn.execute("RESET enable_seqscan; ANALYZE events")
+    assert "Seq Scan" in str(await sql.rows(conn, f"EXPLAIN (GENERIC_PLAN) {statement}")), "this can fail"

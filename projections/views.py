@@ -181,6 +181,7 @@ async def advance_together(
         }
         for (build, rows), each in zip(steps, facts, strict=True)
     ]
+    moves.sort(key=lambda move: str(move["name"]))  # in one order, so that two never wait in a circle
     changed = [build for build, _ in steps if documents[build.table]]
     changed.sort(key=lambda build: build.table)  # the same statement, in whichever order they come
     moved = await sql.rows(

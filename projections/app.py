@@ -38,6 +38,7 @@ from projections.web.gate_pages import gate_pages
 from projections.web.intake_pages import intake_pages
 from projections.web.pages import pages
 from projections.web.quote_pages import quote_pages
+from projections.web.rules_pages import rules_pages
 from projections.web.vehicle_pages import vehicle_pages
 from projections.web.workshop_pages import workshop_pages
 
@@ -100,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(cashier_pages(views))
     app.include_router(gate_pages())
     app.include_router(workshop_pages(views))
+    app.include_router(rules_pages(views))
     app.include_router(intake_pages(views))
     app.include_router(pages(views, stream))
     return app

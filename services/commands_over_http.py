@@ -30,7 +30,7 @@ from access.keyring import Keyring
 from access.normal_forms import normalise_phone
 from access.problems import Problem, disk_full, missing
 from access.request_body import RequestBody
-from access.roles import Action
+from access.roles import SITE, Action
 from access.tokens import Principal
 from eventlog.decider import Rejected
 from eventlog.recorded import Metadata
@@ -68,6 +68,18 @@ def _vin(text: str) -> str:
 Time = Annotated[AwareDatetime, AfterValidator(_sensible)]
 Phone = Annotated[str, Field(max_length=20), AfterValidator(_dialable)]
 Vin = Annotated[str, AfterValidator(_vin)]
+SiteOf = Annotated[str, Field(pattern=f"^{SITE}$")]
+
+
+def site_of(principal: Principal, named: str | None = None) -> str:
+    """The site that is named, if it is one of the token's; its only one, if none is."""
+    if named is not None:
+        if not principal.at(named):
+            raise missing()
+        return named
+    if principal.site is None:
+        raise Problem(403, "This token covers several sites; use one of the site where this happens.")
+    return principal.site
 
 
 class Body(RequestBody):
@@ -108,9 +120,7 @@ class Caller:
     @property
     def site(self) -> str:
         """Where a new thing begins. Site scope comes from the token, never from the request."""
-        if self.principal.site is None:
-            raise Problem(403, "This token covers several sites; use one of the site where this happens.")
-        return self.principal.site
+        return site_of(self.principal)
 
     def new_id(self) -> str:
         """The id of the thing this command begins: the same when the command is repeated."""

@@ -18,7 +18,16 @@ from access.tokens import Principal
 from eventlog.store import EventStore
 from events.customer_care import ComplaintRaised
 from events.rulebook import Calendar, Rulebook
-from services.commands_over_http import Body, Caller, CommandRouter, Time, answer, commanding
+from services.commands_over_http import (
+    Body,
+    Caller,
+    CommandRouter,
+    SiteOf,
+    Time,
+    answer,
+    commanding,
+    site_of,
+)
 from services.customer_care.published_rules import (
     PUBLISHED,
     Command,
@@ -34,11 +43,16 @@ LONGEST_PERIOD = timedelta(days=100)
 MOST_COMPLAINTS = 5_000
 
 
-class NewRulebook(Body):
+class _OfSite(Body):
+    site: SiteOf | None = None
+    """For a token of several sites: the one whose version it is."""
+
+
+class NewRulebook(_OfSite):
     rulebook: Rulebook
 
 
-class NewCalendar(Body):
+class NewCalendar(_OfSite):
     calendar: Calendar
 
 
@@ -50,6 +64,7 @@ class Simulation(RequestBody):
     since: Time | None = None
     """A quarter ago, if it is left out."""
     until: Time | None = None
+    site: SiteOf | None = None
 
 
 class Verdict(BaseModel):
@@ -81,9 +96,11 @@ def rules_api(care: EventStore) -> list[APIRouter]:
     publishing = CommandRouter(prefix="/v1", tags=["rules"])
 
     @asking.get("/rules", response_model=RulesOfSite)
-    async def rules(principal: Annotated[Principal, needs(Action.COMPLAINT_READ)]) -> Any:
+    async def rules(
+        principal: Annotated[Principal, needs(Action.COMPLAINT_READ)], site: SiteOf | None = None
+    ) -> Any:
         """The rulebook and the working hours of the site, all versions."""
-        site = _site(principal)
+        site = site_of(principal, site)
         found = await rules_of(care, site)
         return {"site": site, "rulebooks": found.rulebooks, "calendars": found.calendars}
 
@@ -104,7 +121,7 @@ def rules_api(care: EventStore) -> list[APIRouter]:
     @asking.post("/rulebook/simulate", response_model=Simulated)
     async def simulate(body: Simulation, principal: Annotated[Principal, needs(Action.RULES_PUBLISH)]) -> Any:
         """Which deadlines and verdicts of past complaints other rules would have changed; records nothing."""
-        site, now = _site(principal), datetime.now(UTC)
+        site, now = site_of(principal, body.site), datetime.now(UTC)
         until = body.until or now
         since = body.since or until - timedelta(days=91)
         if not timedelta(0) < until - since <= LONGEST_PERIOD:
@@ -123,22 +140,17 @@ def rules_api(care: EventStore) -> list[APIRouter]:
         found = await asyncio.to_thread(differences, histories, tried, now)
         return {"complaints": len(streams), "differences": [asdict(each) for each in found]}
 
-    async def publish(command: Command, body: Body, caller: Caller) -> Response:
-        stream = rules_stream(caller.site)
+    async def publish(command: Command, body: _OfSite, caller: Caller) -> Response:
+        site = site_of(caller.principal, body.site)
+        stream = rules_stream(site)
         handled = await care.handle(
             PUBLISHED,
             stream,
             command,
-            caller.metadata(stream, body),
+            caller.metadata(stream, body, site),
             new=True,
             expected_version=caller.expected_version,
         )
         return answer(care.source, stream, handled)
 
     return [asking, publishing]
-
-
-def _site(principal: Principal) -> str:
-    if principal.site is None:
-        raise Problem(403, "This token covers several sites; use one of the site where this happens.")
-    return principal.site

@@ -1,6 +1,6 @@
 """A site's rules for reception and its prices: read, published from a time to come, and open to everybody."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -9,13 +9,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from access.guard import needs, public
-from access.problems import Problem
 from access.roles import SITE, Action
 from access.tokens import Principal
 from eventlog.decider import Decider
 from eventlog.store import EventStore
 from events.shop_rules import PriceList, ReceptionRules
-from services.commands_over_http import Body, Caller, CommandRouter, answer, commanding
+from services.commands_over_http import Body, Caller, CommandRouter, SiteOf, answer, commanding, site_of
 from services.reception.rules import (
     PRICE_LISTS,
     RECEPTION_RULES,
@@ -29,11 +28,16 @@ from services.versions import Publish, Versioned, in_force
 V = TypeVar("V", bound=Versioned)
 
 
-class NewRules(Body):
+class _OfSite(Body):
+    site: SiteOf | None = None
+    """For a token of several sites: the one whose version it is."""
+
+
+class NewRules(_OfSite):
     rules: ReceptionRules
 
 
-class NewPriceList(Body):
+class NewPriceList(_OfSite):
     price_list: PriceList
 
 
@@ -61,15 +65,19 @@ def rules_api(reception: EventStore) -> list[APIRouter]:
     publishing = CommandRouter(prefix="/v1", tags=["rules"])
 
     @reading.get("/rules", response_model=RulesOfSite)
-    async def rules(principal: Annotated[Principal, needs(Action.BOARD_READ)]) -> Any:
+    async def rules(
+        principal: Annotated[Principal, needs(Action.BOARD_READ)], site: SiteOf | None = None
+    ) -> Any:
         """How the site books, receives and hands over, all versions."""
-        site = _site(principal)
+        site = site_of(principal, site)
         return {"site": site, "rules": await rules_of(reception, site)}
 
     @reading.get("/price-list", response_model=PriceListsOfSite)
-    async def price_lists(principal: Annotated[Principal, needs(Action.BOARD_READ)]) -> Any:
+    async def price_lists(
+        principal: Annotated[Principal, needs(Action.BOARD_READ)], site: SiteOf | None = None
+    ) -> Any:
         """Catalogue and prices of the site, all versions (W-24 … W-27)."""
-        site = _site(principal)
+        site = site_of(principal, site)
         return {"site": site, "price_lists": await price_lists_of(reception, site)}
 
     @reading.get("/prices/{site}", response_model=Prices, dependencies=[public])
@@ -85,32 +93,32 @@ def rules_api(reception: EventStore) -> list[APIRouter]:
         body: NewRules, caller: Annotated[Caller, commanding(Action.SHOP_RULES_PUBLISH)]
     ) -> Response:
         """A new version of the site's rules; what was promised before stays as it was (X-14, X-15)."""
-        return await publish(RECEPTION_RULES, rules_stream(caller.site), body.rules, body, caller)
+        return await publish(RECEPTION_RULES, rules_stream, body.rules, body, caller)
 
     @publishing.command("/price-list")
     async def publish_price_list(
         body: NewPriceList, caller: Annotated[Caller, commanding(Action.SHOP_RULES_PUBLISH)]
     ) -> Response:
         """New prices, announced to everybody; quotes of before stay as they are (R-59, X-18)."""
-        return await publish(PRICE_LISTS, price_list_stream(caller.site), body.price_list, body, caller)
+        return await publish(PRICE_LISTS, price_list_stream, body.price_list, body, caller)
 
     async def publish(
-        decider: Decider[Sequence[V], Publish[V]], stream: str, new: V, body: Body, caller: Caller
+        decider: Decider[Sequence[V], Publish[V]],
+        stream_of: Callable[[str], str],
+        new: V,
+        body: _OfSite,
+        caller: Caller,
     ) -> Response:
+        site = site_of(caller.principal, body.site)
+        stream = stream_of(site)
         handled = await reception.handle(
             decider,
             stream,
             Publish(new, datetime.now(UTC)),
-            caller.metadata(stream, body),
+            caller.metadata(stream, body, site),
             new=True,
             expected_version=caller.expected_version,
         )
         return answer(reception.source, stream, handled)
 
     return [reading, publishing]
-
-
-def _site(principal: Principal) -> str:
-    if principal.site is None:
-        raise Problem(403, "This token covers several sites; use one of the site where this happens.")
-    return principal.site

@@ -3,9 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 from services.customer_care.rulebook import SHIPPED
+from services.reception.rules import SHIPPED_PRICES, SHIPPED_RULES
+from services.workshop.rules import SHIPPED as WORKSHOP_RULES
 from tests.journeys.story import eventually
 from tests.system import Running
 
@@ -41,6 +44,39 @@ async def test_a_new_version_is_tried_out_then_published_for_its_site(running: R
     again = await running.send(f"{CARE}/rulebook", book(), "general_manager", SITE)
     assert (again.status_code, again.json()["detail"]) == (409, "The next version is 3.")
     assert (await running.get(f"{CARE}/rules", "care_agent", "sh01")).json()["rulebooks"][-1]["version"] == 1
+
+
+RULES = {
+    "reception/v1/rules": ("rules", SHIPPED_RULES[0]),
+    "reception/v1/price-list": ("price_list", SHIPPED_PRICES[0]),
+    "workshop/v1/rules": ("rules", WORKSHOP_RULES[0]),
+    "customer-care/v1/rulebook": ("rulebook", SHIPPED.rulebooks[0]),
+    "customer-care/v1/calendar": ("calendar", SHIPPED.calendars[0]),
+}
+
+
+@pytest.mark.parametrize("path", RULES)
+async def test_who_runs_several_sites_publishes_for_the_one_they_name(running: Running, path: str) -> None:
+    """X-05, X-15: nowhere else, and for none without its name."""
+    name, shipped = RULES[path]
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    body = {name: shipped.model_dump(mode="json") | {"version": 2, "effective": tomorrow}}
+
+    async def publish(site: str | None) -> int:
+        of = {"site": site} if site else {}
+        return (await running.send(f"/{path}", body | of, "general_manager", "qd05,qd06")).status_code
+
+    assert [await publish(site) for site in (None, "sh01", "qd06")] == [403, 404, 201]
+    headers = {"Authorization": f"Bearer {running.token('general_manager', 'qd05,qd06')}"}
+    read = path.replace("rulebook", "rules").replace("calendar", "rules")
+
+    async def asked(site: str) -> httpx2.Response:
+        return await running.client.get(f"/{read}", params={"site": site}, headers=headers)
+
+    for site, count in (("qd05", 1), ("qd06", 2)):
+        found = (await asked(site)).json()
+        assert len(found.get(f"{name}s", found.get("rules"))) == count
+    assert (await asked("sh01")).status_code == 404
 
 
 async def test_a_version_that_would_change_the_past_is_refused(running: Running) -> None:

@@ -30,6 +30,7 @@ from projections.web.i18n import (
     sentence_pattern,
     translate_sentence,
 )
+from projections.web.rules_pages import KINDS
 from projections.web.steps import PROGRESS
 from projections.work_order_board.projection import COLUMNS
 
@@ -97,6 +98,8 @@ NAMES = {
     "spot": (*intake_pages.ACROSS, *intake_pages.DOWN),
     "photo_of": get_args(reception.PhotoOf),
     "mobility": ("loan_car", "subsidy"),
+    "rules": tuple(KINDS),
+    "rule": tuple(name for kind in KINDS.values() for _, name in kind.fields.values()),
 }
 ROOT = HERE.parent.parent
 

@@ -28,6 +28,7 @@ from projections.boards import Boards
 from projections.catalogue import PROJECTIONS
 from projections.complaint_stream import ComplaintStream
 from projections.feeds import open_feeds
+from projections.forms.desk import FormsDesk
 from projections.live import LiveViews
 from projections.reading import Views
 from projections.web.appointment_pages import appointment_pages
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     boards = Boards(pool, keyring)
     sights = Sights(keys)
     views = Views(pool, live, boards, keyring, sights)
+    desk = FormsDesk(views, client, settings.reception_url)
     stream = BoardStream(live, boards)
     complaint_stream = ComplaintStream(pool, live, views)
     key = SigningKey(settings.secrets / "ledger.key")
@@ -93,9 +95,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(api(views, stream, complaint_stream, pool))
     app.include_router(health_api(pool))
     app.include_router(appointment_pages(views))
-    app.include_router(forms_api(views, Links(keyring)))
+    app.include_router(forms_api(views, Links(keyring), desk))
     app.include_router(complaint_pages(views, Links(keyring)))
-    app.include_router(forms_pages(views, Links(keyring)))
+    app.include_router(forms_pages(views, Links(keyring), desk))
     app.include_router(vehicle_pages(views))
     app.include_router(quote_pages(views, Links(keyring)))
     app.include_router(cashier_pages(views))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import httpx2
+
 from access.guard import role_lacks
 from access.problems import Problem, missing
 from access.roles import Action
@@ -28,17 +30,22 @@ class Offer:
 
 
 class FormsDesk:
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Views, client: httpx2.AsyncClient, reception_url: str) -> None:
         self._views = views
+        self._client = client
+        self._reception_url = reception_url
 
     async def offers(self, who: Principal, id: str, as_of: AsOf | None = None) -> list[Offer]:
         """All forms of a visit that this role may print. Raises the problem of what does not exist."""
         file = await self._file(who, id, as_of)
         return [offer(form, file) for form in FORMS.values() if who.may(form.action)]
 
-    async def pdf(self, who: Principal, id: str, name: str, as_of: AsOf | None = None) -> bytes:
+    async def pdf(
+        self, who: Principal, id: str, name: str, as_of: AsOf | None = None, token_of: str = ""
+    ) -> bytes:
         """A form with the names that this role may see on request, which is recorded first; for another role
-        they are left open, for a pen. Raises 409 for what has not happened yet."""
+        they are left open, for a pen. What was signed on a screen is read as the reader, by their own token.
+        Raises 409 for what has not happened yet."""
         form = FORMS.get(name)
         if form is None:
             raise missing()
@@ -46,13 +53,26 @@ class FormsDesk:
             raise role_lacks(who, form.action)
         file = await self._file(who, id, as_of)
         try:
-            form.contents(file)
+            signed = form.contents(file).get("signed")
         except NotYet as why:
             raise Problem(409, str(why)) from None
         token = None
         if name == "gate-pass" and file["gate_pass"]["state"] == "released":
             token = await self._views.gate_pass_token(who, id)
-        return await printed(form, file, await self._people(who, form, file), token)
+        people = await self._people(who, form, file)
+        signature = None
+        if token_of and signed and signed["signature"] and who.may(Action.PERSONAL_DATA_SEE):
+            signature = await self._signature(file, signed["signature"], token_of)
+        return await printed(form, file, people, token, signature)
+
+    async def _signature(self, file: Document, sha256: str, token: str) -> bytes | None:
+        """None of a customer who was erased, and while reception is away."""
+        url = f"{self._reception_url}/v1/visits/{file['work_order_id']}/attachments/{sha256}"
+        try:
+            answer = await self._client.get(url, headers={"Authorization": f"Bearer {token}"})
+        except httpx2.HTTPError:
+            return None
+        return answer.content if answer.status_code == 200 else None
 
     async def copy(self, customer: Principal, id: str, name: str) -> bytes:
         """The customer's own copy. Raises 410 after their data were erased."""

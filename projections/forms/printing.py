@@ -55,17 +55,25 @@ def _printable() -> _Printable:
     return _Printable()
 
 
-async def printed(form: Form, file: Document, people: dict[str, str], token: str | None = None) -> bytes:
-    """The form of a visit as PDF, with the people who may stand on it. Raises NotYet.
+async def printed(
+    form: Form,
+    file: Document,
+    people: dict[str, str],
+    token: str | None = None,
+    signature: bytes | None = None,
+) -> bytes:
+    """The form of a visit as PDF, with the people and the signature that may stand on it. Raises NotYet.
 
     Nothing is fetched, and nothing of the data is code: they are handed over as JSON.
     """
     contents = form.contents(file)
     async with AT_ONCE:
-        return await asyncio.to_thread(pdf, form.name, contents, people, token)
+        return await asyncio.to_thread(pdf, form.name, contents, people, token, signature)
 
 
-def pdf(name: str, contents: Document, people: dict[str, str], token: str | None) -> bytes:
+def pdf(
+    name: str, contents: Document, people: dict[str, str], token: str | None, signature: bytes | None = None
+) -> bytes:
     hash = stamp(contents)
     data = {
         "contents": contents,
@@ -74,6 +82,7 @@ def pdf(name: str, contents: Document, people: dict[str, str], token: str | None
         "at": local(contents["at"]),
         "qr": _qr(f"bayledger {name} {contents['work_order']} sha256 {hash}"),
         "token": token and _qr(token),
+        "signature": signature and {"format": _format(signature), "bytes": list(signature)},
     }
     # The hash is of what was said; only the paper goes without what the font does not have.
     printed_copy = canonical(data).decode().translate(_printable())
@@ -90,6 +99,11 @@ def pdf(name: str, contents: Document, people: dict[str, str], token: str | None
         # A text that cannot be read aloud, as one with a control character, is printed all the same.
         made = compiler.compile(format="pdf", timestamp=timestamp)
     return cast(bytes, made)
+
+
+def _format(picture: bytes) -> str:
+    """A signature is drawn, or the photo of a signed paper."""
+    return "png" if picture.startswith(b"\x89PNG") else "jpg"
 
 
 def _qr(text: str) -> str:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from access.guard import needs, public
+from access.guard import SESSION_COOKIE, needs, public
 from access.problems import missing
 from access.roles import Action, Role
 from access.signed_link import Links
@@ -32,9 +32,8 @@ class CopiesLink(BaseModel):
     until: datetime
 
 
-def forms_api(views: Views, links: Links) -> APIRouter:
+def forms_api(views: Views, links: Links, desk: FormsDesk) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["work orders"])
-    desk = FormsDesk(views)
 
     @router.get("/work-orders/{id}/forms")
     async def forms(id: str, who: Reader, as_of: Moment, min_position: MinPosition = None) -> Response:
@@ -56,12 +55,14 @@ def forms_api(views: Views, links: Links) -> APIRouter:
 
     @router.get("/work-orders/{id}/forms/{form}.pdf", response_class=Response, responses=PDF)
     async def form(
-        id: str, form: str, who: Reader, as_of: Moment, min_position: MinPosition = None
+        request: Request, id: str, form: str, who: Reader, as_of: Moment, min_position: MinPosition = None
     ) -> Response:
         """A form as PDF, also as of a past moment; a name on it is recorded as revealed, or left open."""
         if min_position:
             await views.wait_for(VISIT_FILE, min_position)
-        return pdf(await desk.pdf(who, id, form, as_of), form, id)
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        token = token or request.cookies.get(SESSION_COOKIE, "")
+        return pdf(await desk.pdf(who, id, form, as_of, token), form, id)
 
     @router.post("/work-orders/{id}/copies/link", response_model=CopiesLink)
     async def link_to_copies(id: str, who: Annotated[Principal, needs(Action.VISIT_QUOTE)]) -> Any:
@@ -86,9 +87,8 @@ def pdf(made: bytes, form: str, id: str) -> Response:
     return Response(made, headers=headers, media_type="application/pdf")
 
 
-def forms_pages(views: Views, links: Links) -> APIRouter:
+def forms_pages(views: Views, links: Links, desk: FormsDesk) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    desk = FormsDesk(views)
 
     @router.get("/work-orders/{id}/forms")
     async def forms(request: Request, id: str, who: Reader) -> Response:

@@ -11,9 +11,10 @@ import pytest
 from access.keyring import Keyring, load_master_key
 from access.pools import open_pool
 from projections.forms.contents import FORMS
+from tests.journeys.story import eventually
 from tests.projections.forms.test_forms import squeezed, words
 from tests.system import Running
-from tests.web.conftest import Open
+from tests.web.conftest import Open, walk
 from tests.web.test_pages import CHINESE, as_
 from tests.web.test_progress import ENGLISH, links
 from tests.web.test_screens import serious
@@ -81,6 +82,27 @@ async def test_for_any_other_role_names_are_left_open(
     said = squeezed(words(answer.content))
     assert (NAME in said, PHONE in said, PLATE in said) == (False, False, plate)
     assert len(await keyring.reveals(customer)) == before
+
+
+@pytest.mark.parametrize(
+    ("role", "seen"),
+    [("advisor", True), ("cashier", True), ("parts_clerk", False), ("region_auditor", False)],
+)
+async def test_a_signature_is_printed_for_who_may_see_it(
+    running: Running, received: str, role: str, seen: bool
+) -> None:
+    """R-33, K-22: for any other role its time and hash are all there is."""
+    await walk(running, received).inspected()
+
+    async def signature() -> str | None:
+        file = await running.get(f"/v1/work-orders/{received}/file", "advisor")
+        found: str | None = file.json().get("walk_around", {}).get("signature")
+        return found
+
+    signed = await eventually(signature)
+    answer = await form(running, received, "reception", role)
+    assert (b"/Subtype/Image" in answer.content.replace(b" ", b"")) == seen
+    assert signed[:16] in words(answer.content)
 
 
 async def test_a_form_as_it_was_is_printed_as_of_a_past_moment(running: Running, received: str) -> None:

@@ -1,5 +1,6 @@
 """The printed forms of a visit, as whoever holds the paper reads them."""
 
+import base64
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import pytest
 from events import lines, reception, workshop
 from projections.forms.contents import FORMS, NotYet, stamp
 from projections.forms.printing import HERE, pdf, printed
+from tests.pictures import drawn
 from tests.projections.printed_visit import file
 
 PDFTOTEXT = shutil.which("pdftotext") or ""
@@ -99,6 +101,16 @@ def test_without_names_a_form_is_another_paper_with_the_same_hash(name: str) -> 
     assert squeezed(PEOPLE["plate"]) in squeezed(with_names)
     hash = stamp(FORMS[name].contents(file()))
     assert (hash in with_names, hash in without) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["reception", "work-order", "settlement"])
+def test_what_the_customer_signed_stands_on_the_paper_of_who_may_see_it(name: str) -> None:
+    """K-22: beside its time and hash, and without it the form has the same hash."""
+    contents = FORMS[name].contents(file())
+    signed = pdf(name, contents, PEOPLE, None, base64.b64decode(drawn()))
+    assert b"/Subtype/Image" in signed.replace(b" ", b"")
+    assert b"/Subtype/Image" not in made(name).replace(b" ", b"")
+    assert words(signed) == words(made(name))
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -18,6 +18,8 @@ LOG = (
     "bus",
     "ledger",
     "follow",
+    "tail",
+    "shared",
     "checkpoints",
     "policies",
     "timers",

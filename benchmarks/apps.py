@@ -46,6 +46,13 @@ class Apps:
                 "POST", "/reception/v1/visits", visit(n), Authorization=bearer, Idempotency_Key=f"key-{n}"
             )
 
+    def correction(self, site: str, visit_id: str) -> bytes:
+        """The mileage of a vehicle was read wrongly."""
+        body = json.dumps({"mileage_km": 40_001, "reason": "read wrongly"}).encode()
+        path = f"/reception/v1/visits/{visit_id}/mileage/correct"
+        key = f"correct-{visit_id}"
+        return http("POST", path, body, Authorization=self.bearer(site), Idempotency_Key=key)
+
     @asynccontextmanager
     async def serving(self, name: str, *command: str) -> AsyncIterator[int]:
         """A process, and the port at which it answers."""

@@ -34,6 +34,11 @@ TRY_AGAIN = 1.0
 """Seconds until plates that could not be unsealed are tried again."""
 PAGE = 500
 """Cards read at once for a screen that comes back after a while."""
+MOST_PAST = 5_000
+"""Cards of past moments in memory."""
+
+Stood: TypeAlias = tuple[str, int, bool]
+"""A card as it once stood: key, position of its last change, and whether it is seen with people's data."""
 
 Card: TypeAlias = tuple[ShownCard, ShownCard]
 """As it is seen without and with the right to see people's data."""
@@ -77,6 +82,8 @@ class Boards:
       from one snapshot; and when another build has become the live one, nothing is kept.
     - Rows come in by the reader role only, in a transaction whose sites are those kept here: row-level
       security decides, and a row belongs to the site that the database names.
+    - How a card stood at a past moment does not change; who may see it, and its plate, do. Whoever asks for
+      the past asks the database which cards those are, and finds here those that were made just before.
     - A board is read anew, with keys that are read anew, when it is `KEYS_REMEMBERED` seconds old, and when a
       day begins at the site. So an erasure shows within that time, and no plate is kept any longer.
     """
@@ -97,6 +104,9 @@ class Boards:
         """Up to which the changes of all sites kept or watched were read; None while there are none."""
         self._kept: dict[str, _Kept] = {}
         self._wanted: set[str] = set()
+        self._past: dict[Stood, ShownCard] = {}
+        self._past_of: Build | None = None
+        self._past_until = 0.0
         self._moved = False
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Future[None] | None = None
@@ -117,9 +127,19 @@ class Boards:
         shown = ((key, card[seeing_people]) for key, card in kept.cards.items())
         return {(key, card.position): card.document for key, card in shown}
 
+    def past(self, build: Build, site: str) -> dict[Stood, ShownCard]:
+        """Cards as they stood, to be added to by whoever makes another one: of keys read after this call, or
+        of the board of the site in memory."""
+        now = self._clock()
+        if build != self._past_of or now >= self._past_until or len(self._past) > MOST_PAST:
+            self._past, self._past_of, self._past_until = {}, build, now + KEYS_REMEMBERED
+        if kept := self._kept.get(site):
+            self._past_until = min(self._past_until, kept.until)
+        return self._past
+
     @property
     def idle(self) -> bool:
-        return not (self._kept or self.watchers)
+        return not (self._kept or self._past or self.watchers)
 
     async def read(self, site: str, *, seeing_people: bool) -> Board:
         """The open work orders of a site and those delivered on the day, longest waiting first."""
@@ -153,7 +173,9 @@ class Boards:
         day, now = midnight(self._now()), self._clock()
         before = {site: kept for site, kept in self._kept.items() if kept.day == day}
         self._kept = {site: kept for site, kept in before.items() if now < kept.until}
-        if self.idle:
+        if now >= self._past_until:
+            self._past = {}
+        if not (self._kept or self.watchers):
             self._position = None
         async with self._pool.connection() as conn:
             await self._follow(conn)

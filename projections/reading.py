@@ -40,7 +40,7 @@ from projections.projection import Document, Projection
 from projections.status import status
 from projections.timeline import entry
 from projections.unsealing import hidden, sealed_names, unseal, unsealed
-from projections.views import FOREVER, Build, earlier, heard, versions
+from projections.views import FOREVER, Build, earlier, folded, heard, versions
 from projections.visit_file.history import vehicle_history
 from projections.visit_file.projection import VISIT_FILE, is_open
 from projections.work_order_board.cards import (
@@ -49,6 +49,7 @@ from projections.work_order_board.cards import (
     Face,
     ShownCard,
     computed,
+    is_shown,
     midnight,
     to_wait_longest,
     without_clock,
@@ -118,19 +119,43 @@ class Views:
             return await self._boards.read(site, seeing_people=seeing_people)
         async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
             position, at = await moment(conn, build, as_of)
-            query = SQL(
-                "SELECT key, from_pos, document::text FROM {} WHERE site = %s AND from_pos <= %s"
-                " AND to_pos > %s AND {}"
-            ).format(versions(build), ON_BOARD.format(day=midnight(at), next_day=midnight(at) + A_DAY))
-            then = await earlier(conn, build, position, site=site)
-            found = await sql.rows(conn, query, (then, site, position, position))
-        # Most cards stand as they stood: those need not be unsealed again.
-        documents = self._boards.known(build, site, seeing_people=seeing_people)
-        others = [row for row in found if row[:2] not in documents]
-        shown = await self._shown([orjson.loads(text) for *_, text in others], seeing_people)
-        documents |= {row[:2]: document for row, document in zip(others, shown, strict=True)}
-        cards = [ShownCard(documents[key, changed], changed) for key, changed, _ in found]
-        return Board(site, position, at, Face(sorted(cards, key=to_wait_longest)))
+            day, past = midnight(at), self._boards.past(build, site)
+            # Most cards stand as they stood, or as they were read a moment ago.
+            now = self._boards.known(build, site, seeing_people=seeing_people)
+            on_board = ON_BOARD.format(day=day, next_day=day + A_DAY)
+            query = _STOOD.format(table=Identifier(build.table), on_board=on_board)
+            stood = await sql.rows(conn, query, {"site": site, "at": position})
+            places = [(key, changed, seeing_people) for key, changed, _ in stood]
+            for key, changed, _ in places:
+                if (key, changed) in now:
+                    past.setdefault((key, changed, seeing_people), ShownCard(now[key, changed], changed))
+            others = [row for row, place in zip(stood, places, strict=True) if place not in past]
+            documents = await self._stood(conn, build, position, others)
+        shown = await self._shown(list(documents.values()), seeing_people, afresh=True)
+        for (key, changed), document in zip(documents, shown, strict=True):
+            past[key, changed, seeing_people] = ShownCard(document, changed)
+        cards = [past[place] for place in places if place in past]
+        found = [card for card in cards if is_shown(card.document, day)]
+        return Board(site, position, at, Face(sorted(found, key=to_wait_longest)))
+
+    async def _stood(
+        self,
+        conn: AsyncConnection[Any],
+        build: Build,
+        position: int,
+        stood: Sequence[tuple[str, int, Sequence[int] | None]],
+    ) -> dict[tuple[str, int], Document]:
+        """By key and last change: as they stand, or folded of what those heard that have changed since. What
+        had ended, or cannot be read by this release, is none of them."""
+        unchanged = [key for key, _, heard in stood if heard is None]
+        changed = {key: heard for key, _, heard in stood if heard is not None}
+        rows = await folded(conn, build, position, changed)
+        documents = {key: row.document for key, row in rows.items() if row.to_pos > position}
+        if unchanged:
+            query = SQL("SELECT key, document::text FROM {} WHERE key = ANY(%s)")
+            found = await sql.rows(conn, query.format(Identifier(build.table)), (unchanged,))
+            documents |= {key: orjson.loads(text) for key, text in found}
+        return {(key, since): documents[key] for key, since, _ in stood if key in documents}
 
     async def open_board(self, who: Principal, site: str) -> bool:
         """Call it before showing anything of a board. Whether its plates are shown, too.
@@ -481,9 +506,11 @@ class Views:
         clear = await unseal(self._keyring, sealed.values())
         return dict(zip(sealed, clear, strict=True))
 
-    async def _shown(self, documents: Sequence[Document], seeing_people: bool) -> list[Document]:
+    async def _shown(
+        self, documents: Sequence[Document], seeing_people: bool, *, afresh: bool = False
+    ) -> list[Document]:
         if seeing_people:
-            return await unsealed(self._keyring, documents)
+            return await unsealed(self._keyring, documents, afresh=afresh)
         return [hidden(document) for document in documents]
 
     async def wait_for(self, projection: Projection, min_position: str) -> None:
@@ -619,6 +646,13 @@ _ORDERS: Final[dict[Order, dict[str, SQL]]] = {
     },
 }
 """By which text complaints are sorted and a page begins, and where the following ones are."""
+_STOOD = SQL(
+    "SELECT key, from_pos, NULL FROM {table}"
+    " WHERE site = %(site)s AND from_pos <= %(at)s AND to_pos > %(at)s AND {on_board}"
+    " UNION ALL SELECT key, (SELECT max(pos) FROM unnest(heard) AS pos WHERE pos <= %(at)s), heard"
+    " FROM {table} WHERE site = %(site)s AND from_pos > %(at)s AND first_pos <= %(at)s"
+)
+"""Cards that may have been on a board, since when as they were, what those heard that have changed since."""
 _CURRENT = SQL("SELECT from_pos, document FROM {} WHERE from_pos <= %s AND to_pos > %s AND key = %s")
 
 

@@ -407,10 +407,7 @@ async def earlier(
         " AND (%(site)s::text IS NULL OR site = %(site)s) AND (%(key)s::text IS NULL OR key = %(key)s)"
     ).format(Identifier(build.table))
     changed = dict(await sql.rows(conn, query, {"at": position, "site": site, "key": key}))
-    documents: dict[str, Row] = {}
-    if changed:
-        wanted = sorted({each for heard in changed.values() for each in heard if each <= position})
-        fold(build.projection, documents, await _read_as_owner(conn, build, wanted))
+    documents = await folded(conn, build, position, changed)
     columns = build.projection.columns
     versions = [
         {
@@ -425,6 +422,16 @@ async def earlier(
         for row in documents.values()
     ]
     return orjson.dumps(versions).decode()
+
+
+async def folded(
+    conn: AsyncConnection[Any], build: Build, position: int, heard: Mapping[str, Sequence[int]]
+) -> dict[str, Row]:
+    """Documents as they stood at a position, by their keys, of what they have heard."""
+    documents: dict[str, Row] = {}
+    if wanted := sorted({each for positions in heard.values() for each in positions if each <= position}):
+        fold(build.projection, documents, await _read_as_owner(conn, build, wanted))
+    return documents
 
 
 def versions(build: Build) -> Composed:

@@ -288,6 +288,36 @@ async def test_the_past_is_made_of_what_is_in_memory_and_is_the_same(place: Deal
     assert [cards(erased)[n]["plate"] for n in ("1", "2")] == ["沪A1", None]
 
 
+async def test_cards_of_the_past_are_kept_only_as_they_stood_for_whoever_may_see_them(
+    place: Dealership,
+) -> None:
+    views = place.views(boards := place.boards())
+    for n, minute in (("1", 1), ("2", 2)):
+        await place.receives(n, minute)
+    await place.receives("3", 3, site="gz01")
+
+    async def then(who: Principal = ADVISOR, site: str = "sh01") -> tuple[bytes, str]:
+        within = answer(await views.board(who, site, as_of=3))
+        assert within == answer(await place.views(place.boards()).board(who, site, as_of=3))
+        return within
+
+    before = await then(), await then(AUDITOR), await then(site="gz01")
+    await place.dispatches("1", "north")
+    await place.delivers("2")
+    assert (await then(), await then(AUDITOR), await then(site="gz01")) == before
+    elsewhere = replace(ADVISOR, sites=frozenset({"gz01"}))
+    with pytest.raises(Problem):
+        await views.board(elsewhere, "sh01", as_of=3)
+    await Keyring(place.keys, bytes(32)).erase(place.customers["2"])
+    place.seconds += KEYS_REMEMBERED
+    erased = await views.board(ADVISOR, "sh01", as_of=3)
+    assert [cards(erased)[n]["plate"] for n in ("1", "2")] == ["沪A1", None]
+    assert not boards.idle
+    place.seconds += KEYS_REMEMBERED
+    await boards.look()
+    assert boards.idle, "no plate of a past board stays in memory"
+
+
 async def test_no_plate_stays_in_memory_for_longer_than_its_key(place: Dealership) -> None:
     boards = place.boards()
     await place.receives("1")

@@ -42,13 +42,13 @@ def document_refusals(app: FastAPI) -> None:
                 schemas.pop(unused, None)
             for path, methods in document["paths"].items():
                 for operation in methods.values():
-                    _complete(operation, path)
+                    _complete(operation, path, schemas)
         return app.openapi_schema or document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(operation: dict[str, Any], path: str) -> None:
+def _complete(operation: dict[str, Any], path: str, schemas: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "201" in responses:
         # A command that finds nothing left to do.
@@ -56,7 +56,7 @@ def _complete(operation: dict[str, Any], path: str) -> None:
     if any(each["name"] == "If-None-Match" for each in operation.get("parameters", [])):
         responses["304"] = {"description": "It is what the caller has"}
     responses.pop("422", None)
-    for status in _refusals(operation, path):
+    for status in _refusals(operation, path, schemas):
         refusal = {
             "description": HTTPStatus(status).phrase,
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -66,11 +66,11 @@ def _complete(operation: dict[str, Any], path: str) -> None:
         responses["503"]["content"]["application/json"] = {"schema": {}}  # it names what is not ready
 
 
-def _refusals(operation: dict[str, Any], path: str) -> set[int]:
+def _refusals(operation: dict[str, Any], path: str, schemas: dict[str, Any]) -> set[int]:
     refusals = {400, 414, 431, 503}
     if "security" in operation:
         refusals |= {401, 403, 429, 507}
-    if "{" in path:
+    if "{" in path or "site" in _named(operation, schemas):
         refusals.add(404)
     if "{link}" in path:
         refusals |= {410, 507}
@@ -89,3 +89,12 @@ def _refusals(operation: dict[str, Any], path: str) -> set[int]:
     if any(each["name"] == "If-Match" for each in operation.get("parameters", [])):
         refusals |= {409, 412}
     return refusals
+
+
+def _named(operation: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
+    """What a request may say in its query or body."""
+    found = {each["name"] for each in operation.get("parameters", [])}
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        body = content["schema"].get("$ref", "").rpartition("/")[2]
+        found |= schemas.get(body, {}).get("properties", {}).keys()
+    return found

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from access.roles import Role
 from benchmarks import baselines
 from benchmarks.load import http
 from eventlog.settings import Settings
+from ops.demo import vin
 from ops.nats import Nats
 from ops.postgres import Postgres
 from ops.processes import LOOPBACK, spawn, stop, usable_port
@@ -115,7 +118,7 @@ def visit(n: int) -> bytes:
     customer = n % CUSTOMERS
     return json.dumps(
         {
-            "vin": "LSVAA4182E2184847",
+            "vin": vehicle_of(customer),
             "plate": f"沪A{customer:05}",
             "customer_name": f"customer {customer}",
             "phone": f"138{customer:08}",
@@ -123,6 +126,11 @@ def visit(n: int) -> bytes:
             "symptoms": ["noise from the front left"],
         }
     ).encode()
+
+
+@cache
+def vehicle_of(customer: int) -> str:
+    return vin(random.Random(customer))
 
 
 async def level(settings: Settings) -> bool:

@@ -89,6 +89,11 @@ class Body(RequestBody):
     """When it happened, for a late entry; with a time zone."""
 
 
+class BodyForSite(Body):
+    site: SiteOf | None = None
+    """For a token of several sites: the one whose version it is."""
+
+
 class Event(BaseModel):
     type: str
     version: int

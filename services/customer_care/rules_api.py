@@ -19,7 +19,7 @@ from eventlog.store import EventStore
 from events.customer_care import ComplaintRaised
 from events.rulebook import Calendar, Rulebook
 from services.commands_over_http import (
-    Body,
+    BodyForSite,
     Caller,
     CommandRouter,
     SiteOf,
@@ -43,16 +43,11 @@ LONGEST_PERIOD = timedelta(days=100)
 MOST_COMPLAINTS = 5_000
 
 
-class _OfSite(Body):
-    site: SiteOf | None = None
-    """For a token of several sites: the one whose version it is."""
-
-
-class NewRulebook(_OfSite):
+class NewRulebook(BodyForSite):
     rulebook: Rulebook
 
 
-class NewCalendar(_OfSite):
+class NewCalendar(BodyForSite):
     calendar: Calendar
 
 
@@ -140,7 +135,7 @@ def rules_api(care: EventStore) -> list[APIRouter]:
         found = await asyncio.to_thread(differences, histories, tried, now)
         return {"complaints": len(streams), "differences": [asdict(each) for each in found]}
 
-    async def publish(command: Command, body: _OfSite, caller: Caller) -> Response:
+    async def publish(command: Command, body: BodyForSite, caller: Caller) -> Response:
         site = site_of(caller.principal, body.site)
         stream = rules_stream(site)
         handled = await care.handle(

@@ -14,7 +14,15 @@ from access.tokens import Principal
 from eventlog.decider import Decider
 from eventlog.store import EventStore
 from events.shop_rules import PriceList, ReceptionRules
-from services.commands_over_http import Body, Caller, CommandRouter, SiteOf, answer, commanding, site_of
+from services.commands_over_http import (
+    BodyForSite,
+    Caller,
+    CommandRouter,
+    SiteOf,
+    answer,
+    commanding,
+    site_of,
+)
 from services.reception.rules import (
     PRICE_LISTS,
     RECEPTION_RULES,
@@ -28,16 +36,11 @@ from services.versions import Publish, Versioned, in_force
 V = TypeVar("V", bound=Versioned)
 
 
-class _OfSite(Body):
-    site: SiteOf | None = None
-    """For a token of several sites: the one whose version it is."""
-
-
-class NewRules(_OfSite):
+class NewRules(BodyForSite):
     rules: ReceptionRules
 
 
-class NewPriceList(_OfSite):
+class NewPriceList(BodyForSite):
     price_list: PriceList
 
 
@@ -106,7 +109,7 @@ def rules_api(reception: EventStore) -> list[APIRouter]:
         decider: Decider[Sequence[V], Publish[V]],
         stream_of: Callable[[str], str],
         new: V,
-        body: _OfSite,
+        body: BodyForSite,
         caller: Caller,
     ) -> Response:
         site = site_of(caller.principal, body.site)

@@ -13,15 +13,21 @@ from access.roles import Action
 from access.tokens import Principal
 from eventlog.store import EventStore
 from events.shop_rules import WorkshopRules
-from services.commands_over_http import Body, Caller, CommandRouter, SiteOf, answer, commanding, site_of
+from services.commands_over_http import (
+    BodyForSite,
+    Caller,
+    CommandRouter,
+    SiteOf,
+    answer,
+    commanding,
+    site_of,
+)
 from services.versions import Publish
 from services.workshop.rules import WORKSHOP_RULES, rules_of, rules_stream
 
 
-class NewRules(Body):
+class NewRules(BodyForSite):
     rules: WorkshopRules
-    site: SiteOf | None = None
-    """For a token of several sites: the one whose version it is."""
 
 
 class RulesOfSite(BaseModel):

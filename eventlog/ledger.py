@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -49,11 +49,26 @@ SELECT seq, chain FROM ledger_head FOR UPDATE;
 SELECT source, epoch, pos, stopped FROM ledger_source
 """
 _ROW: LiteralString = "ledger (seq, source, epoch, pos, hash, chain, site, recorded_at, body)"
-_INSERT: LiteralString = f"""
-INSERT INTO {_ROW} SELECT (r->>0)::bigint, r->>1, r->>2, (r->>3)::bigint, r->>4, r->>5, r->>6,
-    (r->>7)::timestamptz, r->>8 FROM json_array_elements(%s) AS r
+_VALUES: LiteralString = """
+(r->>0)::bigint, r->>1, r->>2, (r->>3)::bigint, r->>4, r->>5, r->>6, (r->>7)::timestamptz, r->>8
 """
-"""The rows as one text: as arrays, the client would take ten times as long to quote them."""
+"""Of rows that come as one text: as arrays, the client would take ten times as long to quote them."""
+_INSERT: LiteralString = f"INSERT INTO {_ROW} SELECT {_VALUES} FROM json_array_elements(%s) AS r"
+_ADVANCE: LiteralString = f"""
+WITH head AS MATERIALIZED (
+    SELECT seq, chain FROM ledger_head FOR UPDATE
+), source AS (
+    UPDATE ledger_source AS known SET pos = %(pos)s FROM head
+    WHERE (head.seq, head.chain) = (%(known_seq)s, %(known_chain)s) AND known.stopped IS NULL
+        AND (known.source, known.epoch, known.pos) = (%(source)s, %(epoch)s, %(known_pos)s)
+    RETURNING known.source
+), moved AS (
+    UPDATE ledger_head SET seq = %(seq)s, chain = %(chain)s FROM source RETURNING one
+)
+INSERT INTO {_ROW} SELECT {_VALUES} FROM moved, json_array_elements(%(rows)s) AS r
+"""
+"""Append what follows the last event of one source, if ledger and source are where they are known to be; else
+nothing."""
 _SOURCES = """
 INSERT INTO ledger_source (source, epoch, pos, stopped)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[])
@@ -112,10 +127,23 @@ class SourceState:
     stopped: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How the ledger stood after it was last changed here."""
+
+    seq: int
+    chain: str
+    sources: dict[str, SourceState]
+
+
+Whole = tuple[Arrival, tuple[str, str, str]]
+"""An event with its site, recording time and text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ingested:
-    appended: int = 0
-    gaps: set[str] = field(default_factory=set)
+    appended: int
+    gaps: set[str]
     """Sources of which something in between is missing: to be refilled from their feed."""
 
 
@@ -130,6 +158,7 @@ class Ledger:
         self._dsn = dsn
         self._feeds = feeds
         self._grown = grown
+        self._known: Known | None = None
         self.pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -168,48 +197,87 @@ class Ledger:
         A position already here is dropped after comparing its hash: another hash is a fork and stops its
         source. What does not follow its source's last position is left out and reported as a gap.
         """
-        result = Ingested()
-        whole = self._whole(arrivals)
-        # Without their own round trips, BEGIN and COMMIT: an event that comes alone takes two.
+        whole, gaps = self._whole(arrivals), set[str]()
         async with self.pool.connection() as conn:
-            seq, chain, states = await _begin(conn)
-            before = {state.source: replace(state) for state in states.values()}
-            # Before anything else: what follows an event that was rewritten must not be taken.
-            await _stop_forked(conn, states, [arrival for arrival, _ in whole])
-            taken: dict[tuple[str, int], str] = {}
-            rows: list[Row] = []
-            for arrival, envelope in whole:
-                source, event = arrival.source, arrival.event
-                state = states.setdefault(source, SourceState(source, arrival.epoch, 0))
-                if state.stopped:
-                    continue
-                if arrival.epoch != state.epoch:
-                    if not await _former(conn, arrival):
-                        state.stopped = _replaced(state.epoch, arrival.epoch)
-                elif event.pos <= state.pos:
-                    if taken.get((source, event.pos), event.hash) != event.hash:
-                        state.stopped = _rewritten(event.pos)
-                elif event.prev_pos != state.pos:
-                    result.gaps.add(source)
-                else:
-                    seq, state.pos = seq + 1, event.pos
-                    taken[source, event.pos] = event.hash
-                    chain = link(chain, seq, source, arrival.epoch, event.pos, event.hash)
-                    rows.append((seq, source, state.epoch, event.pos, event.hash, chain, *envelope))
-            if len(rows) >= WORTH_A_COPY:
-                await _copy(conn, rows)
-            changed = [state for state in states.values() if state != before.get(state.source)]
-            await _commit(conn, seq, chain, changed, rows)
+            rows = await self._advance(conn, whole) or await self._take(conn, whole, gaps)
             if rows:
                 # Readers here first: woken by PostgreSQL, they would read there what comes from memory.
                 if self._grown:
                     self._grown([(seq, body) for seq, *_, body in rows])
-                await conn.execute(_NOTIFY, (CHANNEL, str(seq)))
-        result.appended = len(rows)
+                await conn.execute(_NOTIFY, (CHANNEL, str(rows[-1][0])))
+        return Ingested(len(rows), gaps)
+
+    async def _advance(self, conn: AsyncConnection[Any], whole: Sequence[Whole]) -> list[Row]:
+        """Append in one round trip what comes nearly always: a few events that follow the last one of their
+        source, to the ledger as this process left it. What is anything else is not touched: no rows."""
+        known = self._known
+        state = known.sources.get(whole[0][0].source) if known and 0 < len(whole) < WORTH_A_COPY else None
+        if known is None or state is None:
+            return []
+        rows, seq, chain, position = list[Row](), known.seq, known.chain, state.pos
+        for arrival, envelope in whole:
+            follows = (arrival.source, arrival.epoch, arrival.event.prev_pos)
+            if follows != (state.source, state.epoch, position) or arrival.event.pos <= position:
+                return []
+            rows.append(_row(seq, chain, arrival, envelope))
+            seq, _, _, position, _, chain, *_ = rows[-1]
+        self._known = None
+        cursor = await conn.execute(
+            _ADVANCE,
+            {
+                "source": state.source,
+                "epoch": state.epoch,
+                "known_pos": state.pos,
+                "pos": position,
+                "known_seq": known.seq,
+                "known_chain": known.chain,
+                "seq": seq,
+                "chain": chain,
+                "rows": orjson.dumps(rows).decode(),
+            },
+        )
+        if not cursor.rowcount:
+            return []
+        self._known = Known(seq, chain, known.sources | {state.source: replace(state, pos=position)})
+        return rows
+
+    async def _take(
+        self, conn: AsyncConnection[Any], whole: Sequence[Whole], gaps: set[str]
+    ) -> Sequence[Row]:
+        """Append whatever has come, the ledger locked and looked at first."""
+        # Without their own round trips, BEGIN and COMMIT.
+        seq, chain, states = await _begin(conn)
+        before = {state.source: replace(state) for state in states.values()}
+        # Before anything else: what follows an event that was rewritten must not be taken.
+        await _stop_forked(conn, states, [arrival for arrival, _ in whole])
+        taken: dict[tuple[str, int], str] = {}
+        rows: list[Row] = []
+        for arrival, envelope in whole:
+            source, event = arrival.source, arrival.event
+            state = states.setdefault(source, SourceState(source, arrival.epoch, 0))
+            if state.stopped:
+                continue
+            if arrival.epoch != state.epoch:
+                if not await _former(conn, arrival):
+                    state.stopped = _replaced(state.epoch, arrival.epoch)
+            elif event.pos <= state.pos:
+                if taken.get((source, event.pos), event.hash) != event.hash:
+                    state.stopped = _rewritten(event.pos)
+            elif event.prev_pos != state.pos:
+                gaps.add(source)
+            else:
+                taken[source, event.pos] = event.hash
+                rows.append(_row(seq, chain, arrival, envelope))
+                seq, _, _, state.pos, _, chain, *_ = rows[-1]
+        if len(rows) >= WORTH_A_COPY:
+            await _copy(conn, rows)
+        changed = [state for state in states.values() if state != before.get(state.source)]
+        await _commit(conn, seq, chain, changed, rows)
+        self._known = Known(seq, chain, states)
         for state in changed:
             if state.stopped and not (state.source in before and before[state.source].stopped):
                 log.error("ledger.stopped", source=state.source, why=state.stopped)
-        return result
+        return rows
 
     async def refill(self, source: str) -> int:
         """Read from the service's own feed what the ledger does not have; the number of events appended."""
@@ -260,7 +328,7 @@ class Ledger:
                 await conn.execute("UPDATE ledger_source SET stopped = %s WHERE source = %s", (why, source))
         return int(pos)
 
-    def _whole(self, arrivals: Sequence[Arrival]) -> list[tuple[Arrival, tuple[str, str, str]]]:
+    def _whole(self, arrivals: Sequence[Arrival]) -> list[Whole]:
         """With their envelopes, without what no service of ours stored."""
         whole = []
         for arrival in arrivals:
@@ -294,6 +362,13 @@ def _rewritten(position: int) -> str:
 
 def _replaced(epoch: str, by: str) -> str:
     return f"its store was replaced: epoch {by} follows {epoch}"
+
+
+def _row(seq: int, chain: str, arrival: Arrival, envelope: tuple[str, str, str]) -> Row:
+    """What follows a position of the ledger."""
+    source, epoch, event = arrival.source, arrival.epoch, arrival.event
+    chain = link(chain, seq + 1, source, epoch, event.pos, event.hash)
+    return seq + 1, source, epoch, event.pos, event.hash, chain, *envelope
 
 
 async def _begin(conn: AsyncConnection[Any]) -> tuple[int, str, dict[str, SourceState]]:

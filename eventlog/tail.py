@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 B = TypeVar("B")
@@ -29,5 +29,7 @@ class Tail(Generic[B]):
 
     def since(self, after: int) -> list[tuple[int, B]]:
         """The rows behind a position, if all of them are held; otherwise none."""
-        missing = after + 1 - self._rows[0][0] if self._rows else -1
-        return list(islice(self._rows, missing, None)) if missing >= 0 else []
+        if not self._rows or after + 1 < self._rows[0][0]:
+            return []
+        latest_first = takewhile(lambda row: row[0] > after, reversed(self._rows))
+        return list(latest_first)[::-1]

@@ -75,11 +75,9 @@ class LiveViews:
                 log.info("view.rebuild", view=projection.name, was=live[1], is_now=projection.version)
                 await rebuild(conn, projection, lambda position, head: None)
         clock = asyncio.get_running_loop().time
-        look_at, position = 0.0, -1
+        build, look_at, position = await self._live(projection), clock() + LOOK_EVERY, -1
         while True:
             grown = self._wake.next
-            if clock() >= look_at:  # a rebuild elsewhere may have switched
-                build, look_at = await self._live(projection), clock() + LOOK_EVERY
             if known := self._wake.since(position)[:BATCH]:
                 step = await self._step(build, known)
             else:
@@ -89,6 +87,8 @@ class LiveViews:
             if step.read:
                 async with self.advanced[projection.name]:
                     self.advanced[projection.name].notify_all()
+            if clock() >= look_at:  # a rebuild elsewhere may have switched; what has come goes first
+                build, look_at = await self._live(projection), clock() + LOOK_EVERY
             if step.read < BATCH:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import LiteralString, NoReturn
 
 import pytest
 from nats.aio.client import Client
@@ -173,6 +174,74 @@ async def test_two_ledgers_at_once_make_one_chain(
     await ledger.refill("workshop")
     assert await complete(ledger, store, workshop)
     assert (await chain(ledger)).seq == 400
+
+
+# What follows is appended in one round trip, to the ledger as it was left
+
+
+@pytest.fixture
+async def left(ledger: Ledger, store: EventStore, monkeypatch: pytest.MonkeyPatch) -> list[Arrival]:
+    """Given that a ledger has taken one of these three events, and locks and looks for nobody any more."""
+
+    async def unexpected(*_: object) -> NoReturn:
+        raise AssertionError("it was locked and looked at")
+
+    await dispatch_many(store, 3)
+    whole = await arrivals(store)
+    await ledger.ingest(whole[:1])
+    monkeypatch.setattr(ledger, "_take", unexpected)
+    return whole
+
+
+async def test_what_follows_takes_one_round_trip(
+    ledger: Ledger, store: EventStore, left: list[Arrival]
+) -> None:
+    for arrival in left[1:]:
+        assert (await ledger.ingest([arrival])).appended == 1
+    assert await complete(ledger, store)
+    assert (await chain(ledger)).seq == 3
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "UPDATE ledger_source SET stopped = 'by hand'",
+        "UPDATE ledger_source SET epoch = 'readmitted'",
+        "UPDATE ledger_source SET pos = 2",
+        "UPDATE ledger_head SET seq = 2",
+        "UPDATE ledger_head SET chain = 'another'",
+    ],
+)
+async def test_a_ledger_that_was_changed_elsewhere_is_looked_at_first(
+    ledger: Ledger, left: list[Arrival], changed: LiteralString
+) -> None:
+    async with ledger.pool.connection() as conn:
+        await conn.execute(changed)
+    with pytest.raises(AssertionError, match="locked and looked at"):
+        await ledger.ingest([left[1]])
+    assert await positions(ledger) == [1]
+
+
+@pytest.mark.parametrize("come", [[0], [2], [1, 1], [2, 1], [1, 0], []], ids=str)
+async def test_what_does_not_just_follow_is_compared_with_the_ledger(
+    ledger: Ledger, left: list[Arrival], come: list[int]
+) -> None:
+    with pytest.raises(AssertionError, match="locked and looked at"):
+        await ledger.ingest([left[n] for n in come])
+    assert await positions(ledger) == [1]
+
+
+async def test_ledgers_that_take_turns_make_one_chain(
+    ledger: Ledger, store: EventStore, workshop: EventStore
+) -> None:
+    await asyncio.gather(dispatch_many(store, 10), dispatch_many(workshop, 10))
+    feeds: dict[str, Feed] = {"reception": store.page, "workshop": workshop.page}
+    async with Ledger(str(ledger.pool.conninfo), feeds).running() as other:
+        for both in zip(await arrivals(store), await arrivals(workshop), strict=True):
+            for each, arrival in zip((ledger, other), both, strict=True):
+                assert (await each.ingest([arrival])).appended == 1
+    assert await complete(ledger, store, workshop)
+    assert (await chain(ledger)).seq == 20
 
 
 # What stops a source

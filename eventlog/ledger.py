@@ -36,12 +36,14 @@ Row = tuple[int, str, str, int, str, str, str, str, str]
 """seq, source, epoch, pos, hash, chain, site, recorded_at, body"""
 
 _NOTE = """
+WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO ledger_source AS known (source, epoch, pos, head, head_at, level_at)
-VALUES (%(source)s, %(epoch)s, 0, %(head)s, clock_timestamp(), clock_timestamp())
+SELECT %(source)s, %(epoch)s, 0, %(head)s, clock_timestamp(), clock_timestamp() FROM soon
 ON CONFLICT (source) DO UPDATE SET head = excluded.head, head_at = excluded.head_at,
     level_at = CASE WHEN excluded.head <= known.pos THEN excluded.level_at ELSE known.level_at END
 RETURNING epoch, pos, stopped
 """
+"""Not waiting for the disk, and letting go of the source at once: events are waiting to be appended."""
 
 _BEGIN = """
 BEGIN;
@@ -314,7 +316,7 @@ class Ledger:
         A log that holds less than the ledger had when it was `known`, before the page was read, has lost
         events, one of another epoch was replaced: both stop. Since then the bus may have brought more.
         """
-        async with self.pool.connection() as conn, conn.transaction():
+        async with self.pool.connection() as conn:
             [epoch, pos, stopped] = await sql.row(
                 conn, _NOTE, {"source": source, "epoch": page.epoch, "head": page.head}
             )
@@ -325,7 +327,10 @@ class Ledger:
                 why = f"its store ends at position {page.head}, the ledger holds {known}"
             if why and not stopped:
                 log.error("ledger.stopped", source=source, why=why)
-                await conn.execute("UPDATE ledger_source SET stopped = %s WHERE source = %s", (why, source))
+                await conn.execute(
+                    "UPDATE ledger_source SET stopped = %s WHERE source = %s AND stopped IS NULL",
+                    (why, source),
+                )
         return int(pos)
 
     def _whole(self, arrivals: Sequence[Arrival]) -> list[Whole]:
@@ -352,8 +357,8 @@ class Ledger:
 
 
 async def _configure(conn: AsyncConnection[Any]) -> None:
-    # A plan made while the table was empty would stay bad for ever.
-    await conn.execute("SET plan_cache_mode = force_custom_plan")
+    # By a key, always: a plan made while the table was empty would else read all of it for ever.
+    await conn.execute("SET enable_seqscan = off")
 
 
 def _rewritten(position: int) -> str:

@@ -22,6 +22,7 @@ from projections.views import (
     advance,
     advance_together,
     live_build,
+    live_builds,
     new_build,
     provision,
 )
@@ -47,14 +48,16 @@ class LiveViews:
         self.advanced = {projection.name: asyncio.Condition() for projection in projections}
         """Notified whenever this process has moved a view."""
         self._together = Batches(self._advance, len(projections))
+        self._live: dict[str, tuple[int, int]] = {}
 
     async def run(self) -> None:
         """Follow until cancelled."""
         await asyncio.gather(
+            supervise("view.builds", self._look),
             *(
                 supervise(f"view.{name}", partial(self._follow, projection))
                 for name, projection in self.projections.items()
-            )
+            ),
         )
 
     async def tell(self, projection: Projection, signal: Signal) -> None:
@@ -74,10 +77,14 @@ class LiveViews:
             elif live[1] != projection.version:
                 log.info("view.rebuild", view=projection.name, was=live[1], is_now=projection.version)
                 await rebuild(conn, projection, lambda position, head: None)
-        clock = asyncio.get_running_loop().time
-        build, look_at, position = await self._live(projection), clock() + LOOK_EVERY, -1
+            self._live = await live_builds(conn)
+        position = -1
         while True:
             grown = self._wake.next
+            number, version = self._live.get(projection.name, (0, 0))
+            if version != projection.version:
+                raise LookupError(f"the live {projection.name} was made by another version")
+            build = Build(projection, number)
             if known := self._wake.since(position)[:BATCH]:
                 step = await self._step(build, known)
             else:
@@ -87,8 +94,6 @@ class LiveViews:
             if step.read:
                 async with self.advanced[projection.name]:
                     self.advanced[projection.name].notify_all()
-            if clock() >= look_at:  # a rebuild elsewhere may have switched; what has come goes first
-                build, look_at = await self._live(projection), clock() + LOOK_EVERY
             if step.read < BATCH:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):
@@ -112,9 +117,9 @@ class LiveViews:
             alone = await asyncio.gather(*(self._advance([step]) for step in steps))
             return [each for [each] in alone]
 
-    async def _live(self, projection: Projection) -> Build:
-        async with self._pool.connection() as conn:
-            live = await live_build(conn, projection)
-        if live is None or live[1] != projection.version:
-            raise LookupError(f"the live {projection.name} was made by another version")
-        return live[0]
+    async def _look(self) -> None:
+        """A rebuild elsewhere may have switched."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            async with self._pool.connection() as conn:
+                self._live = await live_builds(conn)

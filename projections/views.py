@@ -94,10 +94,14 @@ async def provision(conn: AsyncConnection[Any]) -> None:
 
 async def live_build(conn: AsyncConnection[Any], projection: Projection) -> tuple[Build, int] | None:
     """The build that readers see, with the version it was made by."""
-    found = await sql.rows(
-        conn, "SELECT build, version FROM projection WHERE name = %s AND status = 'live'", (projection.name,)
-    )
-    return (Build(projection, found[0][0]), found[0][1]) if found else None
+    live = (await live_builds(conn)).get(projection.name)
+    return (Build(projection, live[0]), live[1]) if live else None
+
+
+async def live_builds(conn: AsyncConnection[Any]) -> dict[str, tuple[int, int]]:
+    """By the name of the view: the number of the build that readers see, and the version it was made by."""
+    live = await sql.rows(conn, "SELECT name, build, version FROM projection WHERE status = 'live'")
+    return {name: (number, version) for name, number, version in live}
 
 
 async def new_build(conn: AsyncConnection[Any], projection: Projection, status: str) -> Build:

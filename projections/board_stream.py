@@ -17,9 +17,10 @@ from psycopg import OperationalError
 from access.keyring import KEYS_REMEMBERED
 from access.problems import Problem
 from eventlog.signal import Signal
-from projections.boards import Boards, Card
+from projections.boards import Boards, Card, Step
 from projections.live import LiveViews
 from projections.projection import Document, to_json
+from projections.views import Advanced, Build
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
 KEPT = 1_000
@@ -118,32 +119,32 @@ class Feed:
 
 class BoardStream:
     def __init__(self, live: LiveViews, boards: Boards) -> None:
-        self._live = live
         self._boards = boards
         self._feeds: dict[str, Feed] = {}
         self._signal = Signal()
+        self._steps: deque[Step] = deque(maxlen=KEPT)
+        live.listen(WORK_ORDER_BOARD, self._stepped)
         self._watching = 0
         self._ended = False
 
     async def run(self) -> None:
-        """Bring what changes to the screens until cancelled: looked up once for all who watch."""
-        listening = asyncio.create_task(self._live.tell(WORK_ORDER_BOARD, self._signal))
-        try:
-            await self._follow()
-        finally:
-            listening.cancel()
-
-    async def _follow(self) -> None:
+        """Bring what changes to the screens until cancelled: made once for all who watch."""
         clock = asyncio.get_running_loop().time
-        heartbeat, moved = clock() + HEARTBEAT, False
+        heartbeat = clock() + HEARTBEAT
         while True:
+            steps = list(self._steps)
+            self._steps.clear()
             if not self._boards.idle:
-                await self._boards.look(moved=moved)
+                await self._boards.follow(steps)
             if clock() >= heartbeat:
                 heartbeat = clock() + HEARTBEAT
                 for feed in self._feeds.values():
                     feed.wake()
-            moved = await self._signal.wait(LOOK_EVERY)
+            await self._signal.wait(LOOK_EVERY)
+
+    def _stepped(self, build: Build, step: Advanced) -> None:
+        self._steps.append((build, step))
+        self._signal.set()
 
     async def end(self) -> None:
         """Let every open connection finish now."""

@@ -16,9 +16,9 @@ from psycopg_pool import AsyncConnectionPool
 from access.keyring import KEYS_REMEMBERED, Keyring, Tampered
 from access.problems import Problem
 from eventlog import sql
-from projections.projection import Document
+from projections.projection import Document, to_json
 from projections.unsealing import hidden, unsealed
-from projections.views import Build, live_build
+from projections.views import FOREVER, Advanced, Build, Row, live_build
 from projections.work_order_board.cards import (
     A_DAY,
     Board,
@@ -42,6 +42,10 @@ Stood: TypeAlias = tuple[str, int, bool]
 
 Card: TypeAlias = tuple[ShownCard, ShownCard]
 """As it is seen without and with the right to see people's data."""
+
+
+Step: TypeAlias = tuple[Build, Advanced]
+"""A build, and what the live loop has done to it."""
 
 
 class Watcher(Protocol):
@@ -81,7 +85,8 @@ class Boards:
     - A board is one build at one position: what has changed comes with its position by one statement, hence
       from one snapshot; and when another build has become the live one, nothing is kept.
     - Rows come in by the reader role only, in a transaction whose sites are those kept here: row-level
-      security decides, and a row belongs to the site that the database names.
+      security decides, and a row belongs to the site that the database names. What the live loop of this
+      process has just written comes from it, to the sites that it was written for.
     - How a card stood at a past moment does not change; who may see it, and its plate, do. Whoever asks for
       the past asks the database which cards those are, and finds here those that were made just before.
     - A board is read anew, with keys that are read anew, when it is `KEYS_REMEMBERED` seconds old, and when a
@@ -107,7 +112,6 @@ class Boards:
         self._past: dict[Stood, ShownCard] = {}
         self._past_of: Build | None = None
         self._past_until = 0.0
-        self._moved = False
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Future[None] | None = None
         self._keys_away: tuple[Exception, float] | None = None
@@ -153,12 +157,8 @@ class Boards:
             raise kept.unreadable
         return Board(site, kept.position, at, kept.faces[seeing_people])
 
-    async def look(self, *, moved: bool = False) -> None:
-        """Returns after a look at the database that began after this call.
-
-        Whoever knows that the view has moved says so: then it is not asked first whether it has.
-        """
-        self._moved |= moved
+    async def look(self) -> None:
+        """Returns after a look at the database that began after this call."""
         if self._next is None:
             self._next = asyncio.ensure_future(self._turn())
         await asyncio.shield(self._next)
@@ -170,17 +170,48 @@ class Boards:
 
     async def _look(self) -> None:
         wanted, self._wanted = self._wanted, set()
-        day, now = midnight(self._now()), self._clock()
+        day = midnight(self._now())
+        before = self._forget(day)
+        async with self._pool.connection() as conn:
+            await self._follow(conn)
+            for site in wanted - self._kept.keys():
+                await self._load(conn, site, day, before[site].cards if site in before else {})
+
+    def _forget(self, day: datetime) -> dict[str, _Kept]:
+        """What may no longer be shown; the boards of the day as they were before."""
+        now = self._clock()
         before = {site: kept for site, kept in self._kept.items() if kept.day == day}
         self._kept = {site: kept for site, kept in before.items() if now < kept.until}
         if now >= self._past_until:
             self._past = {}
         if not (self._kept or self.watchers):
             self._position = None
-        async with self._pool.connection() as conn:
-            await self._follow(conn)
-            for site in wanted - self._kept.keys():
-                await self._load(conn, site, day, before[site].cards if site in before else {})
+        return before
+
+    async def follow(self, steps: Sequence[Step]) -> None:
+        """Take over what the live loop of this process has just written, if it leads on from what is here and
+        nothing is missing in between; else look."""
+        async with self._one_at_a_time:
+            self._forget(midnight(self._now()))
+            taken = await self._take(steps)
+        if not taken:
+            await self.look()
+
+    async def _take(self, steps: Sequence[Step]) -> bool:
+        """Whether they lead on from here; steps that were seen already may be among them."""
+        position = self._position
+        if not steps or position is None or any(kept.position > position for kept in self._kept.values()):
+            return False
+        latest: dict[str, _Row] = {}
+        for build, step in steps:
+            if build == self._build and step.position <= position:
+                continue
+            if build != self._build or step.after != position:
+                return False
+            position = step.position
+            latest |= {row.key: _written(row) for row in step.rows if row.to_pos == FOREVER}
+        await self._changed(position, sorted(latest.values(), key=lambda row: row.position))
+        return True
 
     async def changed_since(self, site: str, after: int, *, seeing_people: bool) -> tuple[int, list[Card]]:
         """Cards of a site that changed behind a position, and the position up to which these are all.
@@ -200,8 +231,8 @@ class Boards:
         sites = sorted({*self._kept, *self.watchers})
         if not sites:
             return
-        after, moved, self._moved = self._position, self._moved, False
-        if not moved and after is not None and await self._stands(conn, after):
+        after = self._position
+        if after is not None and await self._stands(conn, after):
             for each in self.watchers.values():
                 each.changed(after, after, [])
             return
@@ -210,7 +241,11 @@ class Boards:
             if after is not None
             else SQL("FALSE")
         )
-        position, rows = await self._read(conn, sites, which)
+        await self._changed(*await self._read(conn, sites, which))
+
+    async def _changed(self, position: int, rows: Sequence[_Row]) -> None:
+        """Tell what has changed up to a position."""
+        after, sites = self._position, {*self._kept, *self.watchers}
         changed = {site: await self._cards([row for row in rows if row.site == site]) for site in sites}
         # From here on nothing fails: all of it is taken over, or none.
         self._position = position
@@ -279,6 +314,11 @@ class Boards:
             row.key: (ShownCard(less, row.position), ShownCard(more, row.position))
             for row, less, more in zip(rows, masked, clear, strict=True)
         }, unreadable
+
+
+def _written(row: Row) -> _Row:
+    """As it is read."""
+    return _Row(row.site, row.key, row.from_pos, orjson.loads(to_json(row.document)))
 
 
 async def _rows(

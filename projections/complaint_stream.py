@@ -50,9 +50,9 @@ class ComplaintStream:
         self, pool: AsyncConnectionPool[AsyncConnection[Any]], live: LiveViews, views: Views
     ) -> None:
         self._pool = pool
-        self._live = live
         self._views = views
         self._signal = Signal()
+        live.listen(COMPLAINT_TIMELINE, lambda build, step: self._signal.set())
         self._screens: set[Screen] = set()
         self._position: int | None = None
         """Up to which the screens know of what concerns them; None while there are none."""
@@ -60,16 +60,12 @@ class ComplaintStream:
 
     async def run(self) -> None:
         """Wake the screens that a change concerns until cancelled: looked up once for all who watch."""
-        listening = asyncio.create_task(self._live.tell(COMPLAINT_TIMELINE, self._signal))
-        try:
-            while True:
-                if self._screens:
-                    await self._wake_those_concerned()
-                else:
-                    self._position = None
-                await self._signal.wait(LOOK_EVERY)
-        finally:
-            listening.cancel()
+        while True:
+            if self._screens:
+                await self._wake_those_concerned()
+            else:
+                self._position = None
+            await self._signal.wait(LOOK_EVERY)
 
     async def _wake_those_concerned(self) -> None:
         async with self._pool.connection() as conn:

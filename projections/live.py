@@ -1,10 +1,10 @@
 """Keeps the live views up to date, and tells whoever watches one what changed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from psycopg import AsyncConnection
@@ -12,7 +12,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from access.batches import Batches
 from eventlog.follow import Row, Wake
-from eventlog.signal import Signal
 from eventlog.supervise import supervise
 from projections.projection import Projection
 from projections.rebuild import rebuild
@@ -32,6 +31,8 @@ log = structlog.get_logger()
 BATCH = 500
 LOOK_EVERY = 1.0
 
+Listener: TypeAlias = Callable[[Build, Advanced], None]
+
 
 class LiveViews:
     """Follows the ledger into every view. A view made by an older version of its code is rebuilt first."""
@@ -47,6 +48,7 @@ class LiveViews:
         self.projections = {projection.name: projection for projection in projections}
         self.advanced = {projection.name: asyncio.Condition() for projection in projections}
         """Notified whenever this process has moved a view."""
+        self._listening: dict[str, list[Listener]] = {projection.name: [] for projection in projections}
         self._together = Batches(self._advance, len(projections))
         self._live: dict[str, tuple[int, int]] = {}
 
@@ -60,13 +62,9 @@ class LiveViews:
             ),
         )
 
-    async def tell(self, projection: Projection, signal: Signal) -> None:
-        """Set the signal whenever this process has moved a view, until cancelled."""
-        advanced = self.advanced[projection.name]
-        async with advanced:  # let go of while waiting only: nothing is missed in between
-            while True:
-                await advanced.wait()
-                signal.set()
+    def listen(self, projection: Projection, listener: Listener) -> None:
+        """Call the listener from now on whenever this process has moved the view, with what it did."""
+        self._listening[projection.name].append(listener)
 
     async def _follow(self, projection: Projection) -> None:
         async with self._pool.connection() as conn:
@@ -94,6 +92,8 @@ class LiveViews:
             if step.read:
                 async with self.advanced[projection.name]:
                     self.advanced[projection.name].notify_all()
+                for listener in self._listening[projection.name]:
+                    listener(build, step)
             if step.read < BATCH:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):

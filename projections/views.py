@@ -5,7 +5,7 @@ at an earlier position is the same fold, over those of its events that had been 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, LiteralString, TypeAlias
 
@@ -76,13 +76,15 @@ class Row:
     """The positions of its events; in a step of the live loop, of the new ones."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Advanced:
-    """What one step of the loop did."""
+    """What one step of the loop did: nothing, or moved a build from one position to another."""
 
     read: int = 0
+    after: int = 0
     position: int = 0
-    changed: list[str] = field(default_factory=list)
+    rows: Collection[Row] = ()
+    """As they stand now, with their new events only."""
 
 
 async def provision(conn: AsyncConnection[Any]) -> None:
@@ -179,7 +181,7 @@ async def advance_together(
         {
             "name": build.projection.name,
             "build": build.number,
-            "after": rows[0][0] - 1 if after is None else after,
+            "after": _after(rows, after),
             "to": rows[-1][0],
             "unreadable": fold(build.projection, documents[build.table], each),
         }
@@ -194,11 +196,15 @@ async def advance_together(
         (orjson.dumps(moves).decode(), *(_as_json(build, documents[build.table]) for build in changed)),
     )
     return [
-        Advanced(len(rows), rows[-1][0], list(documents[build.table]))
+        Advanced(len(rows), _after(rows, after), rows[-1][0], documents[build.table].values())
         if (build.projection.name,) in moved
         else Advanced()
         for build, rows in steps
     ]
+
+
+def _after(rows: Sequence[follow.Row], after: int | None) -> int:
+    return rows[0][0] - 1 if after is None else after
 
 
 Columns: TypeAlias = tuple[tuple[LiteralString, LiteralString], ...]

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from psycopg import AsyncConnection, OperationalError
@@ -30,12 +30,13 @@ from events.reception import (
     VehicleReceived,
 )
 from events.workshop import WorkDispatched
-from projections.boards import Boards, Card
+from projections.boards import Boards, Card, Step
 from projections.catalogue import PROJECTIONS
 from projections.live import LiveViews
 from projections.projection import Document
 from projections.reading import Views
 from projections.rebuild import rebuild
+from projections.views import advance, live_build
 from projections.work_order_board.cards import SITE_ZONE, Board, midnight
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from tests.projections.log import given_log, view
@@ -67,11 +68,14 @@ class Dealership:
     def boards(self) -> Boards:
         return Boards(self.pool, Keyring(self.keys, bytes(32)), lambda: self.at, lambda: self.seconds)
 
-    async def hears(self, *facts: Recorded) -> None:
+    async def hears(self, *facts: Recorded) -> Step:
+        """What the live loop then does."""
         await given_log(self.ledger, *facts)
-        await view(self.conn, WORK_ORDER_BOARD)
+        live = await live_build(self.conn, WORK_ORDER_BOARD)
+        assert live
+        return live[0], await advance(self.conn, live[0], 500)
 
-    async def receives(self, id: str, minute: int = 1, site: str = "sh01") -> None:
+    async def receives(self, id: str, minute: int = 1, site: str = "sh01") -> Step:
         subject = self.customers[id] = await self.keyring.subject_for({"plate": f"沪A{id:0>5}"})
         context = "reception.vehicle_received"
         sealed = await self.keyring.seal_many(
@@ -90,13 +94,14 @@ class Dealership:
             symptoms=("刹车时有尖叫声",),
             promised_at=OPENING + timedelta(minutes=PROMISED),
         )
-        await self.hears(recorded(event, minute, site))
+        return await self.hears(recorded(event, minute, site))
 
-    async def dispatches(self, id: str, team: str, minute: int = 5, site: str = "sh01") -> None:
-        await self.hears(recorded(WorkDispatched(work_order_id=id, team=team), minute, site))
+    async def dispatches(self, id: str, team: str, minute: int = 5, site: str = "sh01") -> Step:
+        return await self.hears(recorded(WorkDispatched(work_order_id=id, team=team), minute, site))
 
-    async def delivers(self, id: str, minute: int = 20) -> None:
-        await self.hears(recorded(VehicleDelivered(visit_id=id, work_order_id=id, mileage_km=48_211), minute))
+    async def delivers(self, id: str, minute: int = 20) -> Step:
+        delivered = VehicleDelivered(visit_id=id, work_order_id=id, mileage_km=48_211)
+        return await self.hears(recorded(delivered, minute))
 
     async def told(self, who: Principal, site: str = "sh01") -> Board:
         """What the database says without any memory: the same moment, read as a moment of the past is."""
@@ -158,7 +163,7 @@ async def test_after_every_change_memory_answers_as_the_database_does(place: Dea
         place.seconds += KEYS_REMEMBERED
 
     before = await agreed()
-    steps: list[Callable[[], Awaitable[None]]] = [
+    steps: list[Callable[[], Awaitable[object]]] = [
         lambda: place.receives("1"),
         lambda: place.receives("2", minute=2),
         lambda: place.receives("3", minute=3, site="gz01"),
@@ -350,6 +355,51 @@ async def test_rows_come_into_memory_by_the_rule_of_the_database_only(place: Dea
     assert cards(await seen(boards)) == {}
     await place.receives("2")
     assert cards(await seen(boards)) == {}
+
+
+async def unexpected(*_: object) -> NoReturn:
+    raise AssertionError("rows were read")
+
+
+async def test_what_the_live_loop_hands_over_is_what_the_database_has(
+    place: Dealership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a board in memory and a screen, when the live loop says what it has written, then both have it
+    without another reading, and of the other site nothing."""
+    boards, screen = place.boards(), Screen()
+    boards.watchers["sh01"] = screen
+    await place.receives("1")
+    before = answer(await seen(boards))
+    monkeypatch.setattr(boards, "_read", unexpected)
+    await boards.follow([await place.dispatches("1", "north")])
+    await boards.follow([await place.receives("2", site="gz01")])
+    both = await place.receives("3"), await place.delivers("1")
+    await boards.follow(both)
+    await boards.follow(both[1:])
+    assert answer(await seen(boards)) == answer(await place.told(ADVISOR)) != before
+    assert screen.told == ["changed up to 2", "changed up to 5"]
+
+
+async def test_what_does_not_lead_on_is_looked_up(place: Dealership) -> None:
+    """Given a step that was missed, or another build, or a board that is newer than the step."""
+    boards = place.boards()
+    await place.receives("1")
+    await seen(boards)
+    await place.receives("2")
+    behind_a_gap = await place.receives("3")
+    await boards.follow([behind_a_gap])
+    assert set(cards(await seen(boards))) == {"1", "2", "3"}
+    await rebuild(place.conn, WORK_ORDER_BOARD, unseen)
+    of_another_build = await place.receives("4")
+    await boards.follow([of_another_build])
+    assert boards._build == of_another_build[0]
+    assert set(cards(await seen(boards))) == {"1", "2", "3", "4"}
+    old = await place.receives("5")
+    await place.dispatches("5", "north")
+    await seen(boards)
+    boards._position = 4  # as when a board was loaded while the view moved on
+    await boards.follow([old])
+    assert boards._kept["sh01"].cards["5"][False].position == 6
 
 
 async def test_a_board_of_another_site_is_not_there(place: Dealership) -> None:

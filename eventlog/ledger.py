@@ -4,6 +4,7 @@ An event that a service holds appears here exactly once, in the order of its ser
 is wrong with that service's log. What the bus loses is read from the service's own feed.
 """
 
+import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from eventlog import sql
 from eventlog.bus import Arrival
 from eventlog.feed import FeedEvent, FeedPage
 from eventlog.recorded import event_hash
+from eventlog.signal import Signal
+from eventlog.supervise import end, supervise
 
 log = structlog.get_logger()
 
@@ -31,6 +34,7 @@ GENESIS = hashlib.sha256(b"bayledger").hexdigest()
 CHANNEL = "ledger"
 PAGE = 500
 WORTH_A_COPY = 50
+LOOK_EVERY = 60.0
 
 Row = tuple[int, str, str, int, str, str, str, str, str]
 """seq, source, epoch, pos, hash, chain, site, recorded_at, body"""
@@ -161,6 +165,8 @@ class Ledger:
         self._feeds = feeds
         self._grown = grown
         self._known: Known | None = None
+        self._head = 0
+        self._appended = Signal()
         self.pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -175,9 +181,11 @@ class Ledger:
     async def running(self) -> AsyncIterator["Ledger"]:
         """Open for reading and ingesting, also while PostgreSQL is away."""
         await self.pool.open(wait=False)
+        announcing = asyncio.create_task(supervise("ledger.announcements", self._announce))
         try:
             yield self
         finally:
+            await end(announcing)
             await self.pool.close()
 
     @property
@@ -202,11 +210,12 @@ class Ledger:
         whole, gaps = self._whole(arrivals), set[str]()
         async with self.pool.connection() as conn:
             rows = await self._advance(conn, whole) or await self._take(conn, whole, gaps)
-            if rows:
-                # Readers here first: woken by PostgreSQL, they would read there what comes from memory.
-                if self._grown:
-                    self._grown([(seq, body) for seq, *_, body in rows])
-                await conn.execute(_NOTIFY, (CHANNEL, str(rows[-1][0])))
+        if rows:
+            # Readers here first: woken by PostgreSQL, they would read there what comes from memory.
+            if self._grown:
+                self._grown([(seq, body) for seq, *_, body in rows])
+            self._head = rows[-1][0]
+            self._appended.set()
         return Ingested(len(rows), gaps)
 
     async def _advance(self, conn: AsyncConnection[Any], whole: Sequence[Whole]) -> list[Row]:
@@ -280,6 +289,13 @@ class Ledger:
             if state.stopped and not (state.source in before and before[state.source].stopped):
                 log.error("ledger.stopped", source=state.source, why=state.stopped)
         return rows
+
+    async def _announce(self) -> None:
+        """Tell other processes how far the ledger has grown; once for all that came meanwhile."""
+        while True:
+            if await self._appended.wait(LOOK_EVERY):
+                async with self.pool.connection() as conn:
+                    await conn.execute(_NOTIFY, (CHANNEL, str(self._head)))
 
     async def refill(self, source: str) -> int:
         """Read from the service's own feed what the ledger does not have; the number of events appended."""

@@ -4,6 +4,7 @@ gone with the process that started it, whatever ends that process."""
 import ctypes
 import fcntl
 import os
+import random
 import re
 import secrets
 import signal
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,8 @@ from typing import BinaryIO
 LOOPBACK = "127.0.0.1"
 PR_SET_PDEATHSIG = 1
 FATAL = re.compile(r"(?:FATAL|PANIC|DETAIL|\[FTL\]):? +(?!the database system is)(.+)")
+SERVERS = range(15_000, 32_000)
+"""Below the ports of outgoing connections (Linux: from 32,768 on)."""
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -149,7 +152,12 @@ def claimed(log: Path) -> Iterator[BinaryIO]:
 
 
 def usable_port(port: int) -> int:
-    """That port of the loopback address, or any free one for 0."""
+    """That port of the loopback address, or for 0 a free one; if possible one that no outgoing connection
+    takes before the server does."""
+    if port == 0:
+        for each in random.sample(SERVERS, 100):
+            with suppress(Unusable):
+                return usable_port(each)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

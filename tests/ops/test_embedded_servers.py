@@ -22,7 +22,7 @@ import ops.postgres
 from eventlog.bus import connect
 from ops.nats import Nats
 from ops.postgres import Postgres, binaries
-from ops.processes import Unusable, until, usable_port
+from ops.processes import LOOPBACK, SERVERS, Unusable, until, usable_port
 
 PROJECT = Path(__file__).parents[2]
 Server = Nats | Postgres
@@ -80,6 +80,15 @@ async def test_nats_keeps_its_messages_and_its_port_until_it_is_wiped(tmp_path: 
         async with await connect(url, "test") as client:
             with pytest.raises(NotFoundError):
                 await client.jetstream().stream_info("A")
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_take_first() -> None:
+    assert usable_port(0) in SERVERS
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, usable_port(0)))
+        taken.listen()
+        with pytest.raises(Unusable, match="cannot be used"):
+            usable_port(taken.getsockname()[1])
 
 
 def test_an_acknowledged_message_is_on_disk_whatever_else_is_configured(tmp_path: Path) -> None:

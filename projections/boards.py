@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
@@ -123,13 +123,12 @@ class Boards:
         """Whether cards of this site are in memory."""
         return site in self._kept and bool(self._kept[site].cards)
 
-    def known(self, build: Build, site: str, *, seeing_people: bool) -> dict[tuple[str, int], Document]:
-        """Documents of this build that are in memory, by key and the position of their last change."""
+    def known(self, build: Build, site: str) -> Mapping[str, Card]:
+        """Cards of this build that are in memory, by key."""
         kept = self._kept.get(site)
         if kept is None or build != self._build or kept.unreadable or self._clock() >= kept.until:
             return {}
-        shown = ((key, card[seeing_people]) for key, card in kept.cards.items())
-        return {(key, card.position): card.document for key, card in shown}
+        return kept.cards
 
     def past(self, build: Build, site: str) -> dict[Stood, ShownCard]:
         """Cards as they stood, to be added to by whoever makes another one: of keys read after this call, or

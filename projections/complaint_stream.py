@@ -96,12 +96,11 @@ class ComplaintStream:
         """
         if len(self._screens) >= MOST:
             raise full()
-        async with self._views.reading(who, COMPLAINT_TIMELINE) as (conn, build):
+        async with self._views.reading(who, COMPLAINT_TIMELINE) as (conn, build, position, _):
             known = SQL("SELECT FROM {} WHERE key = %s").format(Identifier(build.table))
             if complaint and not await sql.rows(conn, known, (complaint,)):
                 raise missing()
-            now = await _position(conn, build)
-        return self._frames(Screen(who, complaint), now if after is None else after)
+        return self._frames(Screen(who, complaint), position if after is None else after)
 
     async def _frames(self, screen: Screen, after: int) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
@@ -129,7 +128,7 @@ class ComplaintStream:
             self._screens.discard(screen)
 
     async def _since(self, screen: Screen, after: int) -> list[tuple[int, Document | None]]:
-        async with self._views.reading(screen.who, COMPLAINT_TIMELINE) as (conn, build):
+        async with self._views.reading(screen.who, COMPLAINT_TIMELINE) as (conn, build, *_):
             if screen.complaint:
                 facts = await heard_since(conn, build, screen.complaint, after, PAGE)
                 return [(at, entry(fact) if isinstance(fact, Fact) else None) for at, fact in facts]

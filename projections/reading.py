@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias
+from functools import cache
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 from psycopg import AsyncConnection
 from psycopg.errors import DiskFull, UndefinedColumn
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composable, Identifier, Placeholder
 from psycopg_pool import AsyncConnectionPool
 
 from access.keyring import Keyring
@@ -60,6 +61,10 @@ from projections.work_order_timeline.projection import WORK_ORDER_TIMELINE
 AsOf: TypeAlias = int | datetime
 """A position in the ledger, or a time: what was recorded until then."""
 
+_Stood: TypeAlias = tuple[str, int, Sequence[int] | None]
+"""A card that may have been on a board: its key, since when it was as it was then, and what it heard if it
+has changed since."""
+
 Order: TypeAlias = Literal["latest", "due"]
 """Of complaints: raised last first, or by what is due next; what is overdue comes before that."""
 
@@ -94,6 +99,15 @@ class Read:
         return canonical({"position": self.position, "at": self.at.isoformat(), **self.document})
 
 
+class Reading(NamedTuple):
+    conn: AsyncConnection[Any]
+    build: Build
+    position: int
+    """Of the ledger that the read is about; never one that the view has not reached."""
+    at: datetime
+    """When that was."""
+
+
 class Views:
     def __init__(
         self,
@@ -117,24 +131,26 @@ class Views:
         seeing_people = await self.open_board(who, site)
         if as_of is None:
             return await self._boards.read(site, seeing_people=seeing_people)
-        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
-            position, at = await moment(conn, build, as_of)
+        async with self.reading(who, WORK_ORDER_BOARD, as_of) as (conn, build, position, at):
             day, past = midnight(at), self._boards.past(build, site)
             # Most cards stand as they stood, or as they were read a moment ago.
-            now = self._boards.known(build, site, seeing_people=seeing_people)
-            on_board = ON_BOARD.format(day=day, next_day=day + A_DAY)
-            query = _STOOD.format(table=Identifier(build.table), on_board=on_board)
-            stood = await sql.rows(conn, query, {"site": site, "at": position})
-            places = [(key, changed, seeing_people) for key, changed, _ in stood]
-            for key, changed, _ in places:
-                if (key, changed) in now:
-                    past.setdefault((key, changed, seeing_people), ShownCard(now[key, changed], changed))
-            others = [row for row, place in zip(stood, places, strict=True) if place not in past]
-            documents = await self._stood(conn, build, position, others)
+            now = self._boards.known(build, site)
+            asked = {"site": site, "at": position, "day": day, "next_day": day + A_DAY}
+            cards, others = list[ShownCard](), list[_Stood]()
+            for row in await sql.rows(conn, _stood(build.table), asked):
+                key, changed, _ = row
+                if card := past.get((key, changed, seeing_people)):
+                    cards.append(card)
+                elif key in now and (known := now[key][seeing_people]).position == changed:
+                    card = past[key, changed, seeing_people] = ShownCard(known.document, changed)
+                    cards.append(card)
+                else:
+                    others.append(row)
+            documents = await self._stood(conn, build, position, others) if others else {}
         shown = await self._shown(list(documents.values()), seeing_people, afresh=True)
         for (key, changed), document in zip(documents, shown, strict=True):
-            past[key, changed, seeing_people] = ShownCard(document, changed)
-        cards = [past[place] for place in places if place in past]
+            card = past[key, changed, seeing_people] = ShownCard(document, changed)
+            cards.append(card)
         found = [card for card in cards if is_shown(card.document, day)]
         return Board(site, position, at, Face(sorted(found, key=to_wait_longest)))
 
@@ -143,7 +159,7 @@ class Views:
         conn: AsyncConnection[Any],
         build: Build,
         position: int,
-        stood: Sequence[tuple[str, int, Sequence[int] | None]],
+        stood: Sequence[_Stood],
     ) -> dict[tuple[str, int], Document]:
         """By key and last change: as they stand, or folded of what those heard that have changed since. What
         had ended, or cannot be read by this release, is none of them."""
@@ -172,7 +188,7 @@ class Views:
     async def _is_known(self, who: Principal, site: str) -> bool:
         if self._boards.holds(site):
             return True
-        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
+        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build, *_):
             query = SQL("SELECT EXISTS (SELECT FROM {} WHERE site = %s)").format(Identifier(build.table))
             [known] = await sql.row(conn, query, (site,))
         return bool(known)
@@ -183,7 +199,7 @@ class Views:
 
     async def has_work_order(self, who: Principal, site: str | None, id: str) -> bool:
         """Whether one of this number is known at the site; nothing of it is shown."""
-        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
+        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build, *_):
             query = SQL("SELECT EXISTS (SELECT FROM {} WHERE key = %s AND site = %s)").format(
                 Identifier(build.table)
             )
@@ -214,9 +230,8 @@ class Views:
         book = f"{site}.{date}"
         read = await self._one(who, APPOINTMENT_BOOK, book, as_of)
         if read is None:
-            async with self.reading(who, APPOINTMENT_BOOK) as (conn, build):
-                position, at = await moment(conn, build, as_of)
-            return Read(position, at, not_opened(book, site, date))
+            async with self.reading(who, APPOINTMENT_BOOK, as_of) as (_, _, position, at):
+                return Read(position, at, not_opened(book, site, date))
         return Read(read.position, read.at, day_at(read.document, read.at))
 
     async def days(
@@ -224,8 +239,7 @@ class Views:
     ) -> tuple[int, datetime, list[Document]]:
         """The stored days of a site from one date to another, in order, with nothing of a person."""
         await self._must_know(who, site)
-        async with self.reading(who, APPOINTMENT_BOOK) as (conn, build):
-            position, at = await moment(conn, build, as_of)
+        async with self.reading(who, APPOINTMENT_BOOK, as_of) as (conn, build, position, at):
             query = SQL(
                 "SELECT document FROM {} WHERE site = %s AND day BETWEEN %s AND %s"
                 " AND from_pos <= %s AND to_pos > %s ORDER BY day"
@@ -249,7 +263,7 @@ class Views:
         await self._must_know(who, site)
         if not await self._sees_people(who, "welcome", site):
             return []
-        async with self.reading(who, APPOINTMENT_BOOK) as (conn, build):
+        async with self.reading(who, APPOINTMENT_BOOK) as (conn, build, *_):
             found = await sql.rows(
                 conn, _CURRENT.format(Identifier(build.table)), (2**62, 2**62, f"{site}.{date}")
             )
@@ -262,7 +276,7 @@ class Views:
 
     async def labour_ahead(self, who: Principal, site: str, of: str) -> tuple[int, int]:
         """How many other vehicles of a site have signed work that is not done, and its minutes (R-49)."""
-        async with self.reading(who, VISIT_FILE) as (conn, build):
+        async with self.reading(who, VISIT_FILE) as (conn, build, *_):
             query = SQL(
                 "SELECT count(*), coalesce(sum((document->'quote'->>'labour_minutes')::bigint), 0)::bigint"
                 " FROM {} WHERE open AND site = %s AND key <> %s"
@@ -275,8 +289,7 @@ class Views:
     async def visit_file_of_customer(self, customer: Principal, id: str) -> Read | None:
         """The file for the customer themself, with their own name, phone and plate in clear; null and
         `<name>_erased` from the moment on in which their data were erased."""
-        async with self.reading(customer, VISIT_FILE) as (conn, build):
-            position, at = await moment(conn, build, None)
+        async with self.reading(customer, VISIT_FILE) as (conn, build, position, at):
             found = await sql.rows(conn, _CURRENT.format(Identifier(build.table)), (2**62, 2**62, id))
         if not found:
             return None
@@ -288,7 +301,7 @@ class Views:
 
     async def gate_pass_token(self, who: Principal, id: str) -> str | None:
         """What the code of the pass that was released last says: for the cashier alone, who hands it over."""
-        async with self.reading(who, VISIT_FILE) as (conn, build):
+        async with self.reading(who, VISIT_FILE) as (conn, build, *_):
             facts = await heard(conn, build, id, FOREVER, REVEALED)
         released = [
             fact.data.token for _, fact in facts if isinstance(fact, Fact) and fact.event is GatePassReleased
@@ -298,7 +311,7 @@ class Views:
     async def visit_files(self, who: Principal, site: str) -> list[Document]:
         """Of the vehicles at a site of the caller's, who came first first; of too many, the latest."""
         seeing_people = await self.open_board(who, site)
-        async with self.reading(who, VISIT_FILE) as (conn, build):
+        async with self.reading(who, VISIT_FILE) as (conn, build, *_):
             query = SQL(
                 "SELECT document FROM {} WHERE site = %s AND open AND received_at IS NOT NULL"
                 " ORDER BY received_at DESC, key DESC LIMIT %s"
@@ -311,8 +324,7 @@ class Views:
 
         That somebody looked at another site's is on record before they are shown; a full disk prevents it.
         """
-        async with self.reading(who, VISIT_FILE, everywhere=True) as (conn, build):
-            position, at = await moment(conn, build, as_of)
+        async with self.reading(who, VISIT_FILE, as_of, everywhere=True) as (conn, build, position, at):
             query = SQL("SELECT key FROM {} WHERE vin = %s ORDER BY received_at DESC NULLS LAST LIMIT %s")
             keys = [
                 key for [key] in await sql.rows(conn, query.format(Identifier(build.table)), (vin, VISITS))
@@ -342,7 +354,7 @@ class Views:
         customer = await self._keyring.find(kind, value)
         about = f"look-up by {kind}"
         await self._keyring.record_reveal(who, customer or "nobody", [kind], "looked up", about)
-        async with self.reading(who, VISIT_FILE) as (conn, build):
+        async with self.reading(who, VISIT_FILE) as (conn, build, *_):
             query = SQL(
                 "SELECT document FROM {} WHERE customer = %s ORDER BY received_at DESC NULLS FIRST LIMIT %s"
             ).format(Identifier(build.table))
@@ -355,8 +367,7 @@ class Views:
 
     async def at_cashier(self, who: Principal) -> Read:
         """Visits that are signed and not paid, or whose vehicle has not left; the last received first."""
-        async with self.reading(who, VISIT_FILE) as (conn, build):
-            position, at = await moment(conn, build, None)
+        async with self.reading(who, VISIT_FILE) as (conn, build, position, at):
             query = SQL("SELECT document FROM {} WHERE at_cashier ORDER BY received_at DESC LIMIT %s").format(
                 Identifier(build.table)
             )
@@ -387,8 +398,7 @@ class Views:
     ) -> Read:
         """Complaints of the caller's sites; `next` continues behind the last one, in the same order."""
         ordered = _ORDERS[order]
-        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
-            position, at = await moment(conn, build, as_of)
+        async with self.reading(who, COMPLAINT_TIMELINE, as_of) as (conn, build, position, at):
             query = SQL(
                 "SELECT document, {place} FROM {complaints} WHERE from_pos <= %s AND to_pos > %s"
                 " AND (open OR NOT %s) AND (%s::text IS NULL OR {place} {behind} %s)"
@@ -404,7 +414,7 @@ class Views:
     async def linked_complaints(self, who: Principal, complaint: Document, position: int) -> list[Document]:
         """The chain of objections that a complaint belongs to, without itself, as it stood at a position of
         the ledger, the earliest first (C-27)."""
-        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
+        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build, *_):
             query = SQL(
                 "WITH RECURSIVE chain AS ("
                 " SELECT key, follows, first_pos, site FROM {0} WHERE key = %s"
@@ -423,16 +433,14 @@ class Views:
 
     async def blames(self, who: Principal) -> Read:
         """Complaints at the caller's sites for which they are held responsible, the latest first (C-40)."""
-        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
-            position, at = await moment(conn, build, None)
+        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build, position, at):
             query = SQL("SELECT document FROM {} WHERE blamed = %s ORDER BY raised_at DESC LIMIT 200")
             found = await sql.rows(conn, query.format(Identifier(build.table)), (who.actor,))
         return Read(position, at, {"blames": [blame(complaint) for [complaint] in found]})
 
     async def complaint_statistics(self, who: Principal, month: Month, as_of: AsOf | None = None) -> Read:
         """What the complaints raised in a month at the caller's sites come to; nothing about a person."""
-        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
-            position, at = await moment(conn, build, as_of)
+        async with self.reading(who, COMPLAINT_TIMELINE, as_of) as (conn, build, position, at):
             query = SQL(
                 "SELECT d.* FROM {}, json_to_record(document) AS d ({}) WHERE from_pos <= %s AND to_pos > %s"
                 " AND v.raised_at >= %s AND v.raised_at < %s"
@@ -451,8 +459,7 @@ class Views:
     async def complaint_progress(self, who: Principal, id: str) -> Read | None:
         """What a customer is told about their own complaint; `followed_by` is the one that their objection
         began."""
-        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build):
-            position, at = await moment(conn, build, None)
+        async with self.reading(who, COMPLAINT_TIMELINE) as (conn, build, position, at):
             query = SQL("SELECT document FROM {} WHERE key = %s").format(Identifier(build.table))
             found = await sql.rows(conn, query, (id,))
             query = SQL("SELECT key FROM {} WHERE follows = %s").format(Identifier(build.table))
@@ -464,7 +471,7 @@ class Views:
 
     async def sites(self, who: Principal) -> list[str]:
         """The sites of the caller that have work orders, and the caller's own."""
-        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build):
+        async with self.reading(who, WORK_ORDER_BOARD) as (conn, build, *_):
             found = await sql.rows(conn, SQL("SELECT DISTINCT site FROM {}").format(Identifier(build.table)))
         return sorted({site for [site] in found} | (who.sites - {"*"}))
 
@@ -474,7 +481,7 @@ class Views:
 
     async def parked(self, who: Principal, *, settled_too: bool = False) -> list[Document]:
         """Messages of the caller's sites that wait for an operator's decision, oldest first."""
-        async with self.reading(who, PARKED_MESSAGES) as (conn, build):
+        async with self.reading(who, PARKED_MESSAGES) as (conn, build, *_):
             return await parked_messages(conn, build, settled_too=settled_too)
 
     async def reveal(
@@ -489,7 +496,7 @@ class Views:
         """The personal values of one document in clear, or those of these names; recorded before they are
         shown. With all of them those of its latest entries that it does not hold itself, by name and id of
         the entry."""
-        async with self.reading(who, projection) as (conn, build):
+        async with self.reading(who, projection) as (conn, build, *_):
             found = await sql.rows(conn, _CURRENT.format(Identifier(build.table)), (2**62, 2**62, id))
             facts = await heard(conn, build, id, FOREVER, REVEALED) if found else []
         if not found:
@@ -552,8 +559,7 @@ class Views:
         return max(0, int(wanted) - int(position))
 
     async def _one(self, who: Principal, projection: Projection, id: str, as_of: AsOf | None) -> Read | None:
-        async with self.reading(who, projection) as (conn, build):
-            position, at = await moment(conn, build, as_of)
+        async with self.reading(who, projection, as_of) as (conn, build, position, at):
             then = await earlier(conn, build, position, key=id)
             found = await sql.rows(conn, _CURRENT.format(versions(build)), (then, position, position, id))
         if not found:
@@ -573,8 +579,7 @@ class Views:
     ) -> Read | None:
         """How it stands, with its latest entries before a position of the ledger, oldest of them first;
         `next` is where the entries before them continue."""
-        async with self.reading(who, projection) as (conn, build):
-            position, at = await moment(conn, build, as_of)
+        async with self.reading(who, projection, as_of) as (conn, build, position, at):
             then = await earlier(conn, build, position, key=id)
             found = await sql.rows(conn, _CURRENT.format(versions(build)), (then, position, position, id))
             last = min(position, (before or FOREVER) - 1)
@@ -601,19 +606,35 @@ class Views:
 
     @asynccontextmanager
     async def reading(
-        self, who: Principal, projection: Projection, *, everywhere: bool = False
-    ) -> AsyncIterator[tuple[AsyncConnection[Any], Build]]:
+        self,
+        who: Principal,
+        projection: Projection,
+        as_of: AsOf | None = None,
+        *,
+        everywhere: bool = False,
+    ) -> AsyncIterator[Reading]:
         """A transaction in which the database itself shows the caller's sites only, unless what is read is
         shared by the group."""
-        async with self._pool.connection() as conn, conn.transaction():
-            begin = _BEGIN.format(sites="*" if everywhere else _scope(who.sites), view=projection.name)
+        async with self._pool.connection() as conn:  # which ends the transaction, too
+            now = datetime.now(UTC)
+            begin = _BEGIN.format(
+                sites="*" if everywhere else _scope(who.sites), view=projection.name, at=_reached(as_of)
+            )
             cursor = await conn.execute(begin, prepare=False)
             cursor.nextset()
             live = await cursor.fetchone()
             if live is None:
                 raise being_built()
+            number, position, recorded_at, *_ = live
+            match as_of:
+                case datetime():
+                    at = min(as_of, now)
+                case int() if recorded_at:
+                    at = recorded_at
+                case _:
+                    at = now
             try:
-                yield conn, Build(projection, live[0])
+                yield Reading(conn, Build(projection, number), position, at)
             except UndefinedColumn:
                 raise being_built() from None  # a release that kept it otherwise made it
 
@@ -625,9 +646,11 @@ SELECT (SELECT min(seq) FROM ledger WHERE source = %s AND pos >= %s),
 """
 _BEGIN = SQL(
     # The position that is read and the documents belong together.
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
-    "SELECT build, set_config('role', 'bayledger_reader', true), set_config('bayledger.sites', {sites}, true)"
-    " FROM projection WHERE name = {view} AND status = 'live'"
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    "SELECT build, at, (SELECT recorded_at FROM ledger WHERE seq <= at ORDER BY seq DESC LIMIT 1),"
+    " set_config('role', 'bayledger_reader', true), set_config('bayledger.sites', {sites}, true)"
+    " FROM projection, LATERAL (SELECT least(position, {at}) AS at) AS reached"
+    " WHERE name = {view} AND status = 'live'"
 )
 """In one message."""
 _ORDERS: Final[dict[Order, dict[str, SQL]]] = {
@@ -652,29 +675,25 @@ _STOOD = SQL(
     " UNION ALL SELECT key, (SELECT max(pos) FROM unnest(heard) AS pos WHERE pos <= %(at)s), heard"
     " FROM {table} WHERE site = %(site)s AND from_pos > %(at)s AND first_pos <= %(at)s"
 )
-"""Cards that may have been on a board, since when as they were, what those heard that have changed since."""
+
+
+@cache
+def _stood(table: str) -> bytes:
+    on_board = ON_BOARD.format(day=Placeholder("day"), next_day=Placeholder("next_day"))
+    return _STOOD.format(table=Identifier(table), on_board=on_board).as_bytes()
+
+
 _CURRENT = SQL("SELECT from_pos, document FROM {} WHERE from_pos <= %s AND to_pos > %s AND key = %s")
 
 
-async def moment(conn: AsyncConnection[Any], build: Build, as_of: AsOf | None) -> tuple[int, datetime]:
-    """The ledger position a read is about, and its time; never one that the view has not reached."""
-    now = datetime.now(UTC)
-    place = (build.projection.name, build.number)
-    if isinstance(as_of, datetime):
-        [position] = await sql.row(conn, _UNTIL, (as_of, *place))
-        return position, min(as_of, now)
-    [position, recorded_at] = await sql.row(conn, _AT, (as_of, *place))
-    return position, now if as_of is None or recorded_at is None else recorded_at
-
-
-_UNTIL = """
-SELECT least(position, (SELECT coalesce(max(seq), 0) FROM ledger WHERE recorded_at <= %s))
-FROM projection WHERE (name, build) = (%s, %s)
-"""
-_AT = """
-SELECT at, (SELECT recorded_at FROM ledger WHERE seq <= at ORDER BY seq DESC LIMIT 1)
-FROM projection, least(position, %s::bigint) AS at WHERE (name, build) = (%s, %s)
-"""
+def _reached(as_of: AsOf | None) -> Composable:
+    match as_of:
+        case datetime():
+            return SQL("(SELECT coalesce(max(seq), 0) FROM ledger WHERE recorded_at <= {})").format(as_of)
+        case int():
+            return SQL("{}::bigint").format(as_of)
+        case None:
+            return SQL("position")
 
 
 def _scope(sites: Set[str]) -> str:

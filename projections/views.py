@@ -41,8 +41,7 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
 REVOKE ALL ON ledger, ledger_head, ledger_source, checkpoint FROM bayledger_reader;
-GRANT SELECT ON projection TO bayledger_reader;
-GRANT SELECT (seq, recorded_at) ON ledger TO bayledger_reader
+GRANT SELECT ON projection TO bayledger_reader
 """
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
+from time import monotonic
 from typing import TypeAlias
 
 from psycopg import OperationalError
@@ -81,7 +82,7 @@ class Feed:
     def changed(self, after: int, position: int, cards: Sequence[Card]) -> None:
         if self.position is None:
             self.complete_after = after
-        now, read_at = datetime.now(UTC), asyncio.get_running_loop().time()
+        now, read_at = datetime.now(UTC), monotonic()
         self._changes.extend(Change(card, now, read_at) for card in cards)
         self.position = position
         self.forget_old()
@@ -102,7 +103,7 @@ class Feed:
 
     def forget_old(self) -> None:
         """Plates stand in clear in memory no longer than their keys do: an erasure is not outlived here."""
-        oldest = asyncio.get_running_loop().time() - KEYS_REMEMBERED
+        oldest = monotonic() - KEYS_REMEMBERED
         while self._changes and (len(self._changes) > KEPT or self._changes[0].read_at < oldest):
             self.complete_after = self._changes.popleft().position
 
@@ -194,7 +195,7 @@ class BoardStream:
                     after, cards = await self._boards.changed_since(site, after, seeing_people=seeing_people)
                 except OperationalError:
                     return  # the browser comes again in a second, from where it was
-                changes = [Change(card, datetime.now(UTC), clock()) for card in cards]
+                changes = [Change(card, datetime.now(UTC), monotonic()) for card in cards]
             elif changes := feed.since(after):
                 after = changes[-1].position
             else:

@@ -25,7 +25,8 @@ from events.workshop import RepairStarted
 from ops.nats import Nats
 from ops.postgres import Postgres
 from projections.rebuild import MANY, rebuild
-from projections.views import Build, advance, live_build, new_build
+from projections.steps import advance
+from projections.views import Build, live_build, new_build
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
 WRITERS = 3

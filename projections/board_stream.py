@@ -18,10 +18,11 @@ from psycopg import OperationalError
 from access.keyring import KEYS_REMEMBERED
 from access.problems import Problem
 from eventlog.signal import Signal
-from projections.boards import Boards, Card, Step
+from projections.boards import Boards, Card, Moved
 from projections.live import LiveViews
 from projections.projection import Document, to_json
-from projections.views import Advanced, Build
+from projections.steps import Advanced
+from projections.views import Build
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
 KEPT = 1_000
@@ -123,7 +124,7 @@ class BoardStream:
         self._boards = boards
         self._feeds: dict[str, Feed] = {}
         self._signal = Signal()
-        self._steps: deque[Step] = deque(maxlen=KEPT)
+        self._steps: deque[Moved] = deque(maxlen=KEPT)
         live.listen(WORK_ORDER_BOARD, self._stepped)
         self._watching = 0
         self._ended = False

@@ -17,8 +17,9 @@ from access.keyring import KEYS_REMEMBERED, Keyring, Tampered
 from access.problems import Problem
 from eventlog import sql
 from projections.projection import Document, to_json
+from projections.steps import Advanced
 from projections.unsealing import hidden, unsealed
-from projections.views import FOREVER, Advanced, Build, Row, live_build
+from projections.views import FOREVER, Build, Row, live_build
 from projections.work_order_board.cards import (
     A_DAY,
     Board,
@@ -44,7 +45,7 @@ Card: TypeAlias = tuple[ShownCard, ShownCard]
 """As it is seen without and with the right to see people's data."""
 
 
-Step: TypeAlias = tuple[Build, Advanced]
+Moved: TypeAlias = tuple[Build, Advanced]
 """A build, and what the live loop has done to it."""
 
 
@@ -187,7 +188,7 @@ class Boards:
             self._position = None
         return before
 
-    async def follow(self, steps: Sequence[Step]) -> None:
+    async def follow(self, steps: Sequence[Moved]) -> None:
         """Take over what the live loop of this process has just written, if it leads on from what is here and
         nothing is missing in between; else look."""
         async with self._one_at_a_time:
@@ -196,7 +197,7 @@ class Boards:
         if not taken:
             await self.look()
 
-    async def _take(self, steps: Sequence[Step]) -> bool:
+    async def _take(self, steps: Sequence[Moved]) -> bool:
         """Whether they lead on from here; steps that were seen already may be among them."""
         position = self._position
         if not steps or position is None or any(kept.position > position for kept in self._kept.values()):

@@ -11,20 +11,12 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from access.batches import Batches
-from eventlog.follow import Row, Wake
+from eventlog.follow import Wake
 from eventlog.supervise import supervise
 from projections.projection import Projection
 from projections.rebuild import rebuild
-from projections.views import (
-    Advanced,
-    Build,
-    advance,
-    advance_together,
-    live_build,
-    live_builds,
-    new_build,
-    provision,
-)
+from projections.steps import Advanced, Remembered, Step, advance, advance_together
+from projections.views import Build, live_build, live_builds, new_build, provision
 
 log = structlog.get_logger()
 
@@ -49,6 +41,7 @@ class LiveViews:
         self.advanced = {projection.name: asyncio.Condition() for projection in projections}
         """Notified whenever this process has moved a view."""
         self._listening: dict[str, list[Listener]] = {projection.name: [] for projection in projections}
+        self._remembered = Remembered()
         self._together = Batches(self._advance, len(projections))
         self._live: dict[str, tuple[int, int]] = {}
 
@@ -84,10 +77,10 @@ class LiveViews:
                 raise LookupError(f"the live {projection.name} was made by another version")
             build = Build(projection, number)
             if known := self._wake.since(position)[:BATCH]:
-                step = await self._step(build, known)
+                step = await self._step(Step(build, position, known))
             else:
                 async with self._pool.connection() as conn:
-                    step = await advance(conn, build, BATCH)
+                    step = await advance(conn, build, BATCH, self._remembered)
             position = step.position if step.read else -1
             if step.read:
                 async with self.advanced[projection.name]:
@@ -99,18 +92,18 @@ class LiveViews:
                     async with asyncio.timeout(LOOK_EVERY):
                         await grown.wait()
 
-    async def _step(self, build: Build, known: Sequence[Row]) -> Advanced:
+    async def _step(self, step: Step) -> Advanced:
         """Views that have heard of the same events take their steps together."""
-        step = await self._together.ask((build, known))
-        if isinstance(step, Exception):
-            raise step
-        return step
+        advanced = await self._together.ask(step)
+        if isinstance(advanced, Exception):
+            raise advanced
+        return advanced
 
-    async def _advance(self, steps: Sequence[tuple[Build, Sequence[Row]]]) -> Sequence[Advanced | Exception]:
+    async def _advance(self, steps: Sequence[Step]) -> Sequence[Advanced | Exception]:
         """In one transaction; where that fails each by itself, for a view holds up no other."""
         try:
             async with self._pool.connection() as conn:
-                return await advance_together(conn, steps)
+                return await advance_together(conn, steps, self._remembered)
         except Exception as why:
             if len(steps) == 1:
                 return [why]

@@ -4,16 +4,15 @@ A view keeps one row per document: how it stands, and the positions of the event
 at an earlier position is the same fold, over those of its events that had been heard by then.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, LiteralString, TypeAlias
+from typing import Any
 
 import orjson
 from psycopg import AsyncConnection
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier
 
-from eventlog import follow, sql
+from eventlog import sql
 from projections.facts import Fact, Ignored
 from projections.projection import Document, Projection, to_json
 
@@ -75,17 +74,6 @@ class Row:
     """The positions of its events; in a step of the live loop, of the new ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
-    """What one step of the loop did: nothing, or moved a build from one position to another."""
-
-    read: int = 0
-    after: int = 0
-    position: int = 0
-    rows: Collection[Row] = ()
-    """As they stand now, with their new events only."""
-
-
 async def provision(conn: AsyncConnection[Any]) -> None:
     """Create what the views share; harmless to repeat."""
     async with conn.transaction():
@@ -143,157 +131,6 @@ async def drop_build(conn: AsyncConnection[Any], build: Build) -> None:
         )
 
 
-async def advance(
-    conn: AsyncConnection[Any], build: Build, limit: int, known: Sequence[follow.Row] = ()
-) -> Advanced:
-    """Fold the next rows of the ledger into a build; `known` are the rows behind its position, if the caller
-    has them. As `advance_together`."""
-    if known:
-        [step] = await advance_together(conn, [(build, known[:limit])])
-        return step
-    found = await sql.rows(
-        conn, _NEXT, {"name": build.projection.name, "build": build.number, "limit": limit}
-    )
-    if not found:
-        return Advanced()
-    rows = [(seq, body) for _, seq, body in found]
-    [step] = await advance_together(conn, [(build, rows)], after=found[0][0])
-    return step
-
-
-async def advance_together(
-    conn: AsyncConnection[Any],
-    steps: Sequence[tuple[Build, Sequence[follow.Row]]],
-    after: int | None = None,
-) -> list[Advanced]:
-    """Fold rows of the ledger into builds that are just before them, or at `after`: the documents of all are
-    read by one statement, and rows and positions written by another.
-
-    Of two processes that advance the same build at once, whoever is first wins; the other does nothing.
-    Events that this release cannot read, of unknown types or with unknown contents, are skipped and counted.
-    The disk is not waited for: what a crash takes back is read from the ledger again.
-    """
-    facts = [[(at, build.projection.reader.read(body)) for at, body in rows] for build, rows in steps]
-    keys = {b.table: keys_of(b.projection, each) for (b, _), each in zip(steps, facts, strict=True)}
-    documents = await _stored(conn, keys)
-    moves = [
-        {
-            "name": build.projection.name,
-            "build": build.number,
-            "after": _after(rows, after),
-            "to": rows[-1][0],
-            "unreadable": fold(build.projection, documents[build.table], each),
-        }
-        for (build, rows), each in zip(steps, facts, strict=True)
-    ]
-    moves.sort(key=lambda move: str(move["name"]))  # in one order, so that two never wait in a circle
-    changed = [build for build, _ in steps if documents[build.table]]
-    changed.sort(key=lambda build: build.table)  # the same statement, in whichever order they come
-    moved = await sql.rows(
-        conn,
-        _move(tuple((build.projection.name, build.table, _columns(build)) for build in changed)),
-        (orjson.dumps(moves).decode(), *(_as_json(build, documents[build.table]) for build in changed)),
-    )
-    return [
-        Advanced(len(rows), _after(rows, after), rows[-1][0], documents[build.table].values())
-        if (build.projection.name,) in moved
-        else Advanced()
-        for build, rows in steps
-    ]
-
-
-def _after(rows: Sequence[follow.Row], after: int | None) -> int:
-    return rows[0][0] - 1 if after is None else after
-
-
-Columns: TypeAlias = tuple[tuple[LiteralString, LiteralString], ...]
-"""Of a table, with their types."""
-_OF_ALL: Columns = (
-    *(("key", "text"), ("site", "text"), ("event", "text"), ("document", "json")),
-    *(("first_pos", "bigint"), ("from_pos", "bigint"), ("to_pos", "bigint"), ("heard", "bigint[]")),
-)
-_NEXT = """
-SELECT position, seq, body FROM projection, LATERAL (
-    SELECT seq, body FROM ledger WHERE seq > position ORDER BY seq LIMIT %(limit)s
-) AS next WHERE (name, build) = (%(name)s, %(build)s) ORDER BY seq
-"""
-_MOVE: LiteralString = """
-WITH soon AS MATERIALIZED (
-    SELECT set_config('synchronous_commit', 'off', true)
-), moved AS (
-    UPDATE projection AS p SET position = step."to", skipped = skipped + step.unreadable
-    FROM soon, json_to_recordset(%s) AS step (name text, build int, after bigint, "to" bigint, unreadable int)
-    WHERE (p.name, p.build, p.position) = (step.name, step.build, step.after) RETURNING p.name
-)"""
-
-
-@cache
-def _move(changed: tuple[tuple[LiteralString, str, Columns], ...]) -> bytes:
-    """Move builds; in those that are still where they were, put documents in the place of those they have
-    come from. Names the views that moved."""
-    statement = Composed([SQL(_MOVE)])
-    for number, (name, table, columns) in enumerate(changed):
-        names = [Identifier(column) for column, _ in columns]
-        statement += SQL(
-            ", {cte} AS (INSERT INTO {table} AS had ({names})"
-            " SELECT {given} FROM moved, json_to_recordset(%s) AS x ({types}) WHERE moved.name = {name}"
-            " ON CONFLICT (key) DO UPDATE SET {changed})"
-        ).format(
-            cte=Identifier(f"view_{number}"),
-            table=Identifier(table),
-            names=SQL(", ").join(names),
-            given=SQL(", ").join(Identifier("x", column) for column, _ in columns),
-            types=SQL(", ").join(SQL("{} {}").format(Identifier(c), SQL(type)) for c, type in columns),
-            name=Literal(name),
-            changed=SQL(", ").join(
-                SQL(
-                    "heard = had.heard || excluded.heard" if column == "heard" else "{0} = excluded.{0}"
-                ).format(Identifier(column))
-                for column, _ in columns
-            ),
-        )
-    return (statement + SQL(" SELECT name FROM moved")).as_bytes()
-
-
-def _columns(build: Build) -> Columns:
-    return (*_OF_ALL, *((name, type) for name, (type, _) in build.projection.columns.items()))
-
-
-def _as_json(build: Build, documents: dict[str, Row]) -> str:
-    return orjson.dumps(
-        [
-            {
-                **{name: getattr(row, name) for name in Row.__slots__},
-                "document": orjson.Fragment(to_json(row.document)),
-                **{name: value(row.document) for name, (_, value) in build.projection.columns.items()},
-            }
-            for row in documents.values()
-        ]
-    ).decode()
-
-
-async def _stored(
-    conn: AsyncConnection[Any], wanted: Mapping[str, Collection[str]]
-) -> dict[str, dict[str, Row]]:
-    """The documents that have these keys, by table, without the events they are made of: those are only added
-    to."""
-    asked = {table: list(wanted[table]) for table in sorted(wanted) if wanted[table]}
-    found = await sql.rows(conn, _select(tuple(asked)), list(asked.values())) if asked else []
-    return {table: _rows(row for of, *row in found if of == table) for table in wanted}
-
-
-@cache
-def _select(tables: tuple[str, ...]) -> bytes:
-    each = [
-        SQL(
-            "SELECT {}, key, site, first_pos, from_pos, to_pos, event, document::text, '{{}}'::bigint[]"
-            " FROM {} WHERE key = ANY(%s)"
-        ).format(Literal(table), Identifier(table))
-        for table in tables
-    ]
-    return SQL(" UNION ALL ").join(each).as_bytes()
-
-
 Facts = Iterable[tuple[int, Fact | Ignored | None]]
 """Positions, and what the view's reader made of the events there."""
 
@@ -339,10 +176,11 @@ async def take(conn: AsyncConnection[Any], build: Build, keys: Iterable[str]) ->
         "DELETE FROM {} WHERE key = ANY(%s)"
         " RETURNING key, site, first_pos, from_pos, to_pos, event, document::text, heard"
     ).format(Identifier(build.table))
-    return _rows(await sql.rows(conn, query, (list(keys),)))
+    return to_rows(await sql.rows(conn, query, (list(keys),)))
 
 
-def _rows(found: Iterable[Sequence[Any]]) -> dict[str, Row]:
+def to_rows(found: Iterable[Sequence[Any]]) -> dict[str, Row]:
+    """By key."""
     return {
         key: Row(key, site, first, since, until, event, orjson.loads(document), heard)
         for key, site, first, since, until, event, document, heard in found

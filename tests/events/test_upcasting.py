@@ -12,7 +12,7 @@ from eventlog.recorded import Metadata, event_hash
 from eventlog.store import EventStore
 from events.reception import VehicleReceived
 from events.workshop import WorkOrderOpened
-from projections import views
+from projections import steps, views
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from services.reception.commands import DeliverVehicle, ReadyVehicle
 from services.workshop.policies import policies
@@ -64,7 +64,7 @@ async def test_by_a_view(reception: EventStore, fresh_database: Callable[[str], 
         await ledger.ingest([Arrival(page.source, page.epoch, event) for event in page.events])
         await views.provision(conn)
         board = await views.new_build(conn, WORK_ORDER_BOARD, "live")
-        await views.advance(conn, board, 10)
+        await steps.advance(conn, board, 10)
         found = await conn.execute(f"SELECT document FROM {board.table}".encode())
         [[card]] = await found.fetchall()
     assert (card["mileage_km"], card["symptoms"]) == (48210, ["刹车时有尖叫声"])

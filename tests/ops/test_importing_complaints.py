@@ -41,7 +41,7 @@ from ops.importing import (
     read_history,
     stream_digest,
 )
-from projections import views
+from projections import steps, views
 from projections.api import api
 from projections.board_stream import BoardStream
 from projections.boards import Boards
@@ -180,7 +180,7 @@ async def look(
             async with ledger.pool.connection() as conn:
                 await views.provision(conn)
                 build = await views.new_build(conn, COMPLAINT_TIMELINE, "live")
-                while (await views.advance(conn, build, 5_000)).read:
+                while (await steps.advance(conn, build, 5_000)).read:
                     pass
             return Reader(client)
 

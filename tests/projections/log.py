@@ -13,6 +13,7 @@ from eventlog.ledger import Ledger
 from eventlog.recorded import Recorded, encode, event_hash
 from projections import views
 from projections.projection import Document, Projection
+from projections.steps import advance
 from projections.views import FOREVER, Build
 
 Rows = list[tuple[Any, ...]]
@@ -37,7 +38,7 @@ async def view(conn: AsyncConnection[Any], projection: Projection, batch: int = 
     """The live view, after following the log to its end."""
     live = await views.live_build(conn, projection)
     build = live[0] if live else await views.new_build(conn, projection, "live")
-    while (await views.advance(conn, build, batch)).read:
+    while (await advance(conn, build, batch)).read:
         pass
     return build
 

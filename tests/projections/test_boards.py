@@ -30,13 +30,14 @@ from events.reception import (
     VehicleReceived,
 )
 from events.workshop import WorkDispatched
-from projections.boards import Boards, Card, Step
+from projections.boards import Boards, Card, Moved
 from projections.catalogue import PROJECTIONS
 from projections.live import LiveViews
 from projections.projection import Document
 from projections.reading import Views
 from projections.rebuild import rebuild
-from projections.views import advance, live_build
+from projections.steps import advance
+from projections.views import live_build
 from projections.work_order_board.cards import SITE_ZONE, Board, midnight
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from tests.projections.log import given_log, view
@@ -68,14 +69,14 @@ class Dealership:
     def boards(self) -> Boards:
         return Boards(self.pool, Keyring(self.keys, bytes(32)), lambda: self.at, lambda: self.seconds)
 
-    async def hears(self, *facts: Recorded) -> Step:
+    async def hears(self, *facts: Recorded) -> Moved:
         """What the live loop then does."""
         await given_log(self.ledger, *facts)
         live = await live_build(self.conn, WORK_ORDER_BOARD)
         assert live
         return live[0], await advance(self.conn, live[0], 500)
 
-    async def receives(self, id: str, minute: int = 1, site: str = "sh01") -> Step:
+    async def receives(self, id: str, minute: int = 1, site: str = "sh01") -> Moved:
         subject = self.customers[id] = await self.keyring.subject_for({"plate": f"沪A{id:0>5}"})
         context = "reception.vehicle_received"
         sealed = await self.keyring.seal_many(
@@ -96,10 +97,10 @@ class Dealership:
         )
         return await self.hears(recorded(event, minute, site))
 
-    async def dispatches(self, id: str, team: str, minute: int = 5, site: str = "sh01") -> Step:
+    async def dispatches(self, id: str, team: str, minute: int = 5, site: str = "sh01") -> Moved:
         return await self.hears(recorded(WorkDispatched(work_order_id=id, team=team), minute, site))
 
-    async def delivers(self, id: str, minute: int = 20) -> Step:
+    async def delivers(self, id: str, minute: int = 20) -> Moved:
         delivered = VehicleDelivered(visit_id=id, work_order_id=id, mileage_km=48_211)
         return await self.hears(recorded(delivered, minute))
 

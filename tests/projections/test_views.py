@@ -20,7 +20,7 @@ from eventlog.settings import Settings
 from ops.processes import Unusable
 from ops.reports import rebuild_view
 from projections import rebuild as rebuilding
-from projections import views
+from projections import steps, views
 from projections.catalogue import PROJECTIONS
 from projections.facts import Fact, Reader
 from projections.projection import Document, Projection
@@ -94,7 +94,7 @@ async def test_a_view_goes_on_where_it_stopped(ledger: Ledger, conn: Conn, proje
     await views.drop_build(conn, views.Build(projection, 1))
 
     build = await views.new_build(conn, projection, "live")
-    assert (await views.advance(conn, build, limit=11)).position == 11
+    assert (await steps.advance(conn, build, limit=11)).position == 11
     async with ledger.pool.connection() as another:
         assert await everything(another, await view(another, projection, batch=3)) == at_once
 

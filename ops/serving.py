@@ -36,7 +36,17 @@ def create_apps(settings: Settings, names: tuple[str, ...]) -> dict[str, FastAPI
         "customer-care": customer_care,
         "projections": projections,
     }
-    return {name: makers[name](settings) for name in names}
+    apps = {name: makers[name](settings) for name in names}
+    for app in apps.values():
+        make_routes(app)
+    return apps
+
+
+def make_routes(app: FastAPI) -> None:
+    """FastAPI makes the routes of a router when somebody asks for the first of them, and answers nobody
+    meanwhile, for up to half a second: so we ask."""
+    for route in app.routes:
+        route.matches({"type": "http", "method": "GET", "path": "", "root_path": "", "headers": []})
 
 
 def one_origin(apps: Mapping[str, FastAPI]) -> Starlette:

@@ -34,7 +34,8 @@ GENESIS = hashlib.sha256(b"bayledger").hexdigest()
 CHANNEL = "ledger"
 PAGE = 500
 WORTH_A_COPY = 50
-LOOK_EVERY = 60.0
+ANNOUNCED_EVERY = 60.0
+"""Seconds after which it is told again how far the ledger has grown, at the latest."""
 
 Row = tuple[int, str, str, int, str, str, str, str, str]
 """seq, source, epoch, pos, hash, chain, site, recorded_at, body"""
@@ -293,9 +294,9 @@ class Ledger:
     async def _announce(self) -> None:
         """Tell other processes how far the ledger has grown; once for all that came meanwhile."""
         while True:
-            if await self._appended.wait(LOOK_EVERY):
-                async with self.pool.connection() as conn:
-                    await conn.execute(_NOTIFY, (CHANNEL, str(self._head)))
+            await self._appended.wait(ANNOUNCED_EVERY)
+            async with self.pool.connection() as conn:
+                await conn.execute(_NOTIFY, (CHANNEL, str(self._head)))
 
     async def refill(self, source: str) -> int:
         """Read from the service's own feed what the ledger does not have; the number of events appended."""

@@ -119,7 +119,6 @@ async def serve(
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if "projections" in apps:
-            for stream in apps["projections"].state.streams:
-                await stream.end()
+            await apps["projections"].state.before_it_stops()
         server.should_exit = True
     await serving

@@ -69,18 +69,25 @@ def create_app(settings: Settings) -> FastAPI:
         "sights": sights.run,
     }
 
+    running: dict[str, asyncio.Task[None]] = {}
+
+    async def before_it_stops() -> None:
+        """While the services still answer: screens end, and nobody is asked any more."""
+        await stream.end()
+        await complaint_stream.end()
+        await end(*(task for name, task in running.items() if name == "ledger"))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await pool.open(wait=False)
         await keys.open(wait=False)
         async with ledger.running():
-            running = [asyncio.create_task(supervise(name, task)) for name, task in tasks.items()]
+            running.update({name: asyncio.create_task(supervise(name, task)) for name, task in tasks.items()})
             try:
                 yield
             finally:
-                await stream.end()
-                await complaint_stream.end()
-                await end(*running)
+                await before_it_stops()
+                await end(*running.values())
                 await client.aclose()
                 with suppress(psycopg.Error):
                     await sights.write()
@@ -90,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPIOffline(title="Bayledger", version="1", lifespan=lifespan, redoc_url=None)
     app.state.tokens = Tokens(settings.jwks, settings.issuer, settings.audience)
     app.state.keyring = keyring
-    app.state.streams = (stream, complaint_stream)
+    app.state.before_it_stops = before_it_stops
     install(app)
     app.include_router(api(views, stream, complaint_stream, pool))
     app.include_router(health_api(pool))

@@ -180,6 +180,7 @@ async def test_on_a_terminal_nothing_says_that_it_starts_once_it_has_started(tmp
     assert b"Starting PostgreSQL" in before
     assert b"Stopped." in after
     assert b"Starting PostgreSQL" not in after
+    assert b"restarting" not in after, "nothing was asked that did not answer any more"
     await eventually(lambda: gone(tmp_path))
 
 

@@ -29,6 +29,8 @@ class Projection:
     """The field of the events that names the document they belong to; without a value, to none."""
     evolve: Callable[[Document | None, Fact], Document | None]
     """The document after the event; None ends it. Pure, and it never rejects a recorded fact."""
+    begins: Callable[[Fact], bool] = lambda fact: False
+    """Whether a document begins with this event, unless services were heard out of order."""
     columns: Mapping[LiteralString, Column] = field(default_factory=dict)
     """Indexed columns: name -> (SQL type, value)."""
 

@@ -12,6 +12,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from eventlog import follow, sql
+from projections.facts import Fact
 from projections.projection import to_json
 from projections.views import Build, Facts, Row, fold, keys_of, to_rows
 
@@ -97,6 +98,16 @@ class _Folding:
         """What may be stored or not."""
         return self.keys - self.known.keys()
 
+    @property
+    def only_begins(self) -> bool:
+        """Whether all that is unknown begins with what has come."""
+        projection = self.step.build.projection
+        first: dict[str, Fact] = {}
+        for _, fact in self.facts:
+            if isinstance(fact, Fact):
+                first.setdefault(getattr(fact.data, projection.key), fact)
+        return all(projection.begins(first[key]) for key in self.unknown)
+
     def parted(self) -> tuple[list[Row], list[Row]]:
         """The documents that began in this step, and those that went on."""
         began = [row for row in self.documents.values() if row.heard[0] == row.first_pos]
@@ -151,10 +162,10 @@ async def advance_together(
 
 async def _without_reading(conn: AsyncConnection[Any], foldings: Sequence[_Folding]) -> set[str] | None:
     """The views that moved; None, and nothing is done, if something happens to what may be stored."""
+    if not all(each.only_begins for each in foldings):
+        return None
     for each in foldings:
         each.fold({})
-        if each.unknown - each.documents.keys():
-            return None
     try:
         return await _move(conn, foldings)
     except UniqueViolation:

@@ -186,10 +186,10 @@ def _stands(complaint: Document, data: Any, at: str) -> Document:
         "status": status,
         "since": complaint["since"] if status == complaint["status"] else at,
         "ended": ended,
-        "reopened": complaint["reopened"] + (complaint["ended"] and not ended),
+        "reopened": complaint.get("reopened", 0) + (complaint["ended"] and not ended),
         "team": team,
         "line": data.line or complaint.get("line"),
-        "handovers": complaint["handovers"] + (complaint.get("team") not in (None, team)),
+        "handovers": complaint.get("handovers", 0) + (complaint.get("team") not in (None, team)),
     }
 
 
@@ -273,6 +273,7 @@ COMPLAINT_TIMELINE = Projection(
     handles=tuple(_CHANGES),
     key="complaint_id",
     evolve=evolve,
+    begins=lambda fact: fact.event is ComplaintRaised,
     columns={
         "open": ("boolean", lambda complaint: not complaint["ended"]),
         "raised_at": ("timestamptz", lambda complaint: complaint["raised_at"]),

@@ -40,5 +40,6 @@ PARKED_MESSAGES = Projection(
     handles=tuple(_CHANGES),
     key="parked_id",
     evolve=evolve,
+    begins=lambda fact: fact.event is MessageParked,
     columns={"waiting": ("boolean", lambda parked: parked["status"] == "parked")},
 )

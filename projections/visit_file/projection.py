@@ -476,6 +476,7 @@ VISIT_FILE = Projection(
     handles=tuple(_CHANGES),
     key="work_order_id",
     evolve=evolve,
+    begins=lambda fact: fact.event is VehicleReceived and fact.data.appointment_id is None,
     columns={
         "open": ("boolean", is_open),
         "vin": ("text", lambda file: file.get("vin")),

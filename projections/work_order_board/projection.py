@@ -537,6 +537,7 @@ WORK_ORDER_BOARD = Projection(
     handles=tuple(_STEPS),
     key="work_order_id",
     evolve=evolve,
+    begins=lambda fact: fact.event is VehicleReceived and fact.data.appointment_id is None,
     columns={
         "open": ("boolean", lambda card: card["column"] not in ("delivered", "gone")),
         "expected_at": (

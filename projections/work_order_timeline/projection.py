@@ -15,4 +15,5 @@ WORK_ORDER_TIMELINE = Projection(
     handles=VISIT_FILE.handles,
     key=VISIT_FILE.key,
     evolve=evolve,
+    begins=VISIT_FILE.begins,
 )

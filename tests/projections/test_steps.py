@@ -17,7 +17,7 @@ from projections.steps import Advanced, Remembered, Step, advance, advance_toget
 from projections.views import Build, Row, new_build
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 from tests.projections.log import everything, given_log, view
-from tests.projections.story import DAY, opened, received
+from tests.projections.story import DAY, VISIT, opened, received
 from tests.projections.test_views import unseen
 
 Conn = AsyncConnection[Any]
@@ -27,8 +27,8 @@ def counted(document: Document | None, fact: Fact) -> Document:
     return {"heard": document["heard"] + 1 if document else 1}
 
 
-COUNTED = replace(WORK_ORDER_BOARD, name="counted", evolve=counted, columns={})
-"""Any event begins a document, or goes on with it."""
+COUNTED = replace(WORK_ORDER_BOARD, name="counted", evolve=counted, columns={}, begins=lambda fact: True)
+"""Any event seems to begin its document."""
 
 
 async def unexpected(*_: object) -> NoReturn:
@@ -53,7 +53,7 @@ async def test_what_was_left_here_is_not_read(
     ledger: Ledger, conn: Conn, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     build, remembered = await new_build(conn, WORK_ORDER_BOARD, "live"), Remembered()
-    await given_log(ledger, *DAY)
+    await given_log(ledger, *VISIT)
     with monkeypatch.context() as alone:
         alone.setattr(steps, "_stored", unexpected)
         while (await advance(conn, build, batch, remembered)).read:

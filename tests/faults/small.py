@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -214,10 +215,10 @@ POINTS: dict[str, Callable[[], None]] = {
 def _without_cursor_after_acknowledgement() -> None:
     stores: dict[str, EventStore] = {}
 
-    def noting(move: Callable[..., Awaitable[None]]) -> Any:
-        async def note(store: EventStore, carrier: str, position: int) -> None:
+    def noting(begin: Callable[..., Awaitable[int]]) -> Any:
+        async def note(store: EventStore, carrier: str, kept: timedelta) -> int:
             stores[store.source] = store
-            await move(store, carrier, position)
+            return await begin(store, carrier, kept)
 
         return note
 
@@ -229,7 +230,7 @@ def _without_cursor_after_acknowledgement() -> None:
 
         return move_first
 
-    _change(EventStore, "set_relayed", noting)
+    _change(EventStore, "relayed_into", noting)
     _change(relay_module, "publish", too_early)
 
 

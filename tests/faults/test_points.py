@@ -80,6 +80,10 @@ class Small:
         theirs.close()
         self._running.append((process, ours))
 
+    def turn(self) -> None:
+        """People send their commands to the other process."""
+        self._running.reverse()
+
     def kill(self) -> None:
         for process, line in self._running:
             process.kill()
@@ -293,7 +297,9 @@ async def poison_comes(system: Small) -> None:
 async def two_run_at_once(system: Small) -> None:
     system.start()
     system.start()
-    await system.add(2 * LINES)
+    for _ in range(2):
+        await system.add(LINES)
+        system.turn()
 
 
 FAULTS: dict[str, Fault] = {

@@ -27,7 +27,6 @@ from projections.work_order_board.cards import (
     ShownCard,
     is_shown,
     midnight,
-    to_wait_longest,
 )
 from projections.work_order_board.projection import WORK_ORDER_BOARD
 
@@ -372,7 +371,7 @@ def being_built() -> Problem:
 
 
 def _faces(cards: Iterable[Card]) -> tuple[Face, Face]:
-    ordered = sorted(cards, key=lambda card: to_wait_longest(card[False]))
+    ordered = sorted(cards, key=lambda card: card[False].place)
     return Face([card[False] for card in ordered]), Face([card[True] for card in ordered])
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
@@ -52,7 +53,6 @@ from projections.work_order_board.cards import (
     computed,
     is_shown,
     midnight,
-    to_wait_longest,
     without_clock,
 )
 from projections.work_order_board.projection import WORK_ORDER_BOARD
@@ -152,7 +152,7 @@ class Views:
             card = past[key, changed, seeing_people] = ShownCard(document, changed)
             cards.append(card)
         found = [card for card in cards if is_shown(card.document, day)]
-        return Board(site, position, at, Face(sorted(found, key=to_wait_longest)))
+        return Board(site, position, at, Face(sorted(found, key=attrgetter("place"))))
 
     async def _stood(
         self,

@@ -70,12 +70,14 @@ def _next_minute(card: Document) -> datetime:
 class ShownCard:
     """A card as all who have the same rights see it. What is made of it is kept until its next minute."""
 
-    __slots__ = ("_computed", "_from", "_made", "document", "position", "until")
+    __slots__ = ("_computed", "_from", "_made", "document", "place", "position", "until")
 
     def __init__(self, document: Document, position: int) -> None:
         self.document = document
         self.position = position
         """Of its last change."""
+        self.place = document.get("since", "~"), document["work_order_id"]
+        """By which a board is sorted: who waits longest comes first."""
         self._from = self.until = _NEVER
         self._made: dict[object, Any] = {}
 
@@ -146,8 +148,3 @@ def _digest(card: Document, _: int) -> bytes:
 
 def _json(card: Document, _: int) -> bytes:
     return canonical(card)
-
-
-def to_wait_longest(card: ShownCard) -> tuple[str, str]:
-    """By which a board is sorted."""
-    return card.document.get("since", "~"), card.document["work_order_id"]

@@ -53,13 +53,15 @@ class Remembered:
 
     def keep(self, build: Build, step: Advanced) -> None:
         """What the build was moved by."""
-        rows = dict(self.at(build, step.after))
-        self._views[build.projection.name] = _Memory(build.table, step.position, rows)
+        memory = self._views.get(build.projection.name)
+        if memory is None or (memory.table, memory.position) != (build.table, step.after):
+            memory = self._views[build.projection.name] = _Memory(build.table, step.after)
+        memory.position = step.position
         for row in step.rows:
-            rows.pop(row.key, None)
-            rows[row.key] = row
-        while len(rows) > REMEMBERED:
-            del rows[next(iter(rows))]
+            memory.rows.pop(row.key, None)
+            memory.rows[row.key] = row
+        while len(memory.rows) > REMEMBERED:
+            del memory.rows[next(iter(memory.rows))]
 
 
 @dataclass(frozen=True, slots=True)

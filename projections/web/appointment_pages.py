@@ -37,7 +37,7 @@ def appointment_pages(views: Views) -> APIRouter:
         sites = await views.sites(who)
         if len(sites) == 1:
             return RedirectResponse(f"/sites/{quote(sites[0])}/days/{today()}", 303)
-        return page(request, "appointment_sites.html", who, sites=sites, today=today())
+        return page(request, "sites.html", who, sites=sites, title="Appointments", leads_to=f"days/{today()}")
 
     @router.get("/sites/{site}/days/{date}")
     async def day(

@@ -107,7 +107,14 @@ def rules_pages(views: Views) -> APIRouter:
         """The rules of the reader's site; who has several chooses."""
         if who.site:
             return RedirectResponse(f"/sites/{quote(who.site)}/rules", 303)
-        return page(request, "rules_sites.html", who, sites=await views.sites(who))
+        return page(
+            request,
+            "sites.html",
+            who,
+            sites=await views.sites(who),
+            title="Rules and prices",
+            leads_to="rules",
+        )
 
     @router.get("/sites/{site}/rules")
     async def rules(

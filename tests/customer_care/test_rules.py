@@ -102,13 +102,14 @@ async def test_working_hours_of_a_site_count_where_a_rule_asks_for_them(care: Ev
         rule.model_copy(update={"clock": "working_time"}) if rule.minutes else rule for rule in book.rules
     )
     await publish(care, PublishRulebook(rulebook=second.model_copy(update={"rules": working}), at=NOW))
+    far = (NOW.hour + 12) % 23
     nights = Calendar.model_validate(
         {
             "version": 2,
             "owner": "night shop",
             "effective": NOW,
             "zone": "UTC",
-            "week": [[{"opens": "00:00", "closes": "01:00"}]] * 7,
+            "week": [[{"opens": f"{far:02}:00", "closes": f"{far + 1:02}:00"}]] * 7,
         }
     )
     await publish(care, PublishCalendar(calendar=nights, at=NOW))

@@ -214,12 +214,16 @@ class Cluster:
         return self._apps[app]
 
     def signal_database(self, what: signal.Signals) -> None:
-        """To all processes of PostgreSQL; the first one first, so that it starts no more of them."""
+        """To all processes of PostgreSQL: the first one is stopped first, and goes on last, so that it starts
+        no more of them, and none of them ends and hides another while they are listed."""
         main = self.postgres.process.pid
         children = Path(f"/proc/{main}/task/{main}/children")
-        os.kill(main, what)
+        if what is signal.SIGSTOP:
+            os.kill(main, what)
         for child in children.read_text().split():
             os.kill(int(child), what)
+        if what is not signal.SIGSTOP:
+            os.kill(main, what)
 
     @contextmanager
     def never_stalling(self) -> Iterator[None]:

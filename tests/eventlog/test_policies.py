@@ -312,8 +312,7 @@ async def test_a_stream_deleted_while_running_comes_back(
         await js.delete_stream(STREAM)
 
         async def handled() -> bool:
-            """What was taken while the server still cleared the old one away is gone: the relay, too, sends it
-            again."""
+            """What is taken while the server clears the old one away is gone: a relay sends it again."""
             await send(added(2))
             return await desk.handled() == [1, 2]
 

@@ -25,13 +25,13 @@ from access.guard import SESSION_COOKIE, undeclared_routes
 from access.issuer import AUDIENCE, ISSUER, Issuer
 from access.roles import MAY, Action, Role
 from eventlog.bus import connect
-from eventlog.settings import Settings
 from events.walk_around import ITEMS
 from ops.serving import APPS, create_apps
 from services.customer_care.rulebook import SHIPPED
 from services.reception.rules import SHIPPED_PRICES, SHIPPED_RULES
 from services.workshop.rules import SHIPPED as WORKSHOP_RULES
 from tests.journeys.story import Visit, eventually
+from tests.nowhere import settings_of_nobody
 from tests.pictures import drawn, photo
 from tests.system import Running
 
@@ -400,26 +400,7 @@ async def _park(running: Running) -> dict[str, str]:
 
 def test_every_route_declares_what_it_needs(tmp_path: Path) -> None:
     """The positive control, an undeclared route that is found, stands beside the gate's own tests."""
-    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
-    settings = Settings(
-        issuer="nobody",
-        audience="nobody",
-        feed_token=None,
-        notifications=None,
-        nats_url="nats://127.0.0.1:1",
-        reception_db=nowhere,
-        workshop_db=nowhere,
-        customer_care_db=nowhere,
-        ledger_db=nowhere,
-        keys_db=nowhere,
-        secrets=tmp_path,
-        checkpoints=tmp_path,
-        jwks=str(tmp_path / "jwks.json"),
-        reception_url="",
-        workshop_url="",
-        customer_care_url="",
-    )
-    for name, app in create_apps(settings, APPS).items():
+    for name, app in create_apps(settings_of_nobody(tmp_path), APPS).items():
         assert undeclared_routes(app) == [], name
 
 

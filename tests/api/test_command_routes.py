@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from access.guard import Needs
 from access.roles import Action
-from eventlog.settings import Settings
 from ops.serving import create_apps
 from services.commands_over_http import Body, Caller, CommandRouter, commanding
 from tests.api.conftest import Somebody
 from tests.api.test_access import BODIES
+from tests.nowhere import settings_of_nobody
 
 SERVICES = ("reception", "workshop", "customer-care")
 LONG_WAY = {
@@ -34,16 +34,7 @@ def commands(app: FastAPI) -> Iterator[Any]:
 
 @pytest.fixture
 def apps(tmp_path: Path) -> dict[str, FastAPI]:
-    services = ("reception", "workshop", "customer_care")
-    nowhere: dict[str, Any] = {
-        **{f"{name}_db": "postgresql://nowhere/x" for name in (*services, "ledger", "keys")},
-        **{f"{name}_url": "http://nowhere" for name in services},
-        "nats_url": "nats://nowhere",
-        "secrets": tmp_path,
-        "checkpoints": tmp_path,
-        "jwks": str(tmp_path / "jwks.json"),
-    }
-    return create_apps(Settings.model_validate(nowhere), SERVICES)
+    return create_apps(settings_of_nobody(tmp_path), SERVICES)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -53,6 +53,14 @@ def forged(body: bytes, after: Arrival, pos: int) -> Arrival:
     return Arrival(after.source, after.epoch, event)
 
 
+@pytest.fixture
+async def other(ledger: Ledger, store: EventStore, workshop: EventStore) -> AsyncIterator[Ledger]:
+    """The same ledger in another process."""
+    feeds: dict[str, Feed] = {"reception": store.page, "workshop": workshop.page}
+    async with Ledger(str(ledger.pool.conninfo), feeds).running() as other:
+        yield other
+
+
 # What arrives
 
 
@@ -155,21 +163,19 @@ async def test_a_page_behind_the_last_one_is_read_until_the_end(ledger: Ledger, 
 
 
 async def test_two_ledgers_at_once_make_one_chain(
-    ledger: Ledger, store: EventStore, workshop: EventStore
+    ledger: Ledger, other: Ledger, store: EventStore, workshop: EventStore
 ) -> None:
     await asyncio.gather(dispatch_many(store, 200), dispatch_many(workshop, 200))
-    feeds: dict[str, Feed] = {"reception": store.page, "workshop": workshop.page}
-    async with Ledger(str(ledger.pool.conninfo), feeds).running() as other:
-        both = [await arrivals(store), await arrivals(workshop)]
-        await asyncio.gather(
-            *(
-                each.ingest(some[start : start + 20])
-                for start in range(0, 200, 20)
-                for some in both
-                for each in (ledger, other)
-            ),
-            *(each.refill(source) for each in (ledger, other) for source in ("reception", "workshop")),
-        )
+    both = [await arrivals(store), await arrivals(workshop)]
+    await asyncio.gather(
+        *(
+            each.ingest(some[start : start + 20])
+            for start in range(0, 200, 20)
+            for some in both
+            for each in (ledger, other)
+        ),
+        *(each.refill(source) for each in (ledger, other) for source in ("reception", "workshop")),
+    )
     await ledger.refill("reception")
     await ledger.refill("workshop")
     assert await complete(ledger, store, workshop)
@@ -232,14 +238,12 @@ async def test_what_does_not_just_follow_is_compared_with_the_ledger(
 
 
 async def test_ledgers_that_take_turns_make_one_chain(
-    ledger: Ledger, store: EventStore, workshop: EventStore
+    ledger: Ledger, other: Ledger, store: EventStore, workshop: EventStore
 ) -> None:
     await asyncio.gather(dispatch_many(store, 10), dispatch_many(workshop, 10))
-    feeds: dict[str, Feed] = {"reception": store.page, "workshop": workshop.page}
-    async with Ledger(str(ledger.pool.conninfo), feeds).running() as other:
-        for both in zip(await arrivals(store), await arrivals(workshop), strict=True):
-            for each, arrival in zip((ledger, other), both, strict=True):
-                assert (await each.ingest([arrival])).appended == 1
+    for both in zip(await arrivals(store), await arrivals(workshop), strict=True):
+        for each, arrival in zip((ledger, other), both, strict=True):
+            assert (await each.ingest([arrival])).appended == 1
     assert await complete(ledger, store, workshop)
     assert (await chain(ledger)).seq == 20
 

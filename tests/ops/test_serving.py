@@ -7,25 +7,9 @@ import httpx2
 import pytest
 from fastapi import routing
 
-from access.issuer import Issuer
-from eventlog.settings import Settings
 from ops import serving
 from ops.serving import APPS, create_apps, one_origin
-
-
-def settings_of_nobody(folder: Path) -> Settings:
-    Issuer(folder)
-    databases = ("reception", "workshop", "customer_care", "ledger", "keys")
-    return Settings.model_validate(
-        {
-            **{f"{name}_db": "postgresql://nobody@127.0.0.1:1/none" for name in databases},
-            **{f"{name}_url": "http://127.0.0.1:1" for name in databases[:3]},
-            "nats_url": "nats://127.0.0.1:1",
-            "secrets": str(folder),
-            "checkpoints": str(folder / "checkpoints"),
-            "jwks": str(folder / "jwks.json"),
-        }
-    )
+from tests.nowhere import settings_of_nobody
 
 
 @pytest.mark.parametrize("made", [True, False])

@@ -13,7 +13,7 @@ from eventlog.ledger import Ledger
 from eventlog.recorded import Recorded, encode, event_hash
 from projections import views
 from projections.projection import Document, Projection
-from projections.steps import advance
+from projections.steps import Remembered, advance
 from projections.views import FOREVER, Build
 
 Rows = list[tuple[Any, ...]]
@@ -34,11 +34,13 @@ async def given_log(ledger: Ledger, *facts: Recorded | bytes) -> None:
     assert (await ledger.ingest(arrivals)).appended == len(facts)
 
 
-async def view(conn: AsyncConnection[Any], projection: Projection, batch: int = 500) -> Build:
+async def view(
+    conn: AsyncConnection[Any], projection: Projection, batch: int = 500, remembered: Remembered | None = None
+) -> Build:
     """The live view, after following the log to its end."""
     live = await views.live_build(conn, projection)
     build = live[0] if live else await views.new_build(conn, projection, "live")
-    while (await advance(conn, build, batch)).read:
+    while (await advance(conn, build, batch, remembered)).read:
         pass
     return build
 

@@ -52,12 +52,10 @@ class Credulous(Remembered):
 async def test_what_was_left_here_is_not_read(
     ledger: Ledger, conn: Conn, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    build, remembered = await new_build(conn, WORK_ORDER_BOARD, "live"), Remembered()
     await given_log(ledger, *VISIT)
     with monkeypatch.context() as alone:
         alone.setattr(steps, "_stored", unexpected)
-        while (await advance(conn, build, batch, remembered)).read:
-            pass
+        await view(conn, WORK_ORDER_BOARD, batch, Remembered())
     assert await equals_its_rebuild(conn, WORK_ORDER_BOARD)
 
 
@@ -78,10 +76,8 @@ async def test_what_seems_to_begin_and_began_before_goes_on(
     ledger: Ledger, conn: Conn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "REMEMBERED", 0)
-    build, remembered = await new_build(conn, COUNTED, "live"), Remembered()
     await given_log(ledger, *DAY)
-    while (await advance(conn, build, 2, remembered)).read:
-        pass
+    await view(conn, COUNTED, 2, Remembered())
     assert await equals_its_rebuild(conn, COUNTED)
 
 
@@ -94,8 +90,7 @@ async def test_what_another_process_changed_is_read(
     await given_log(ledger, *DAY)
     await advance(conn, build, 2, remembered)
     await advance(conn, build, 1)  # as another process, whose memory is another one
-    while (await advance(conn, build, 2, remembered)).read:
-        pass
+    await view(conn, COUNTED, 2, remembered)
     assert await equals_its_rebuild(conn, COUNTED) == equal
 
 

@@ -223,8 +223,10 @@ class Ledger:
         """Append in one round trip what comes nearly always: a few events that follow the last one of their
         source, to the ledger as this process left it. What is anything else is not touched: no rows."""
         known = self._known
-        state = known.sources.get(whole[0][0].source) if known and 0 < len(whole) < WORTH_A_COPY else None
-        if known is None or state is None:
+        if known is None or not 0 < len(whole) < WORTH_A_COPY:
+            return []
+        state = known.sources.get(whole[0][0].source)
+        if state is None:
             return []
         rows, seq, chain, position = list[Row](), known.seq, known.chain, state.pos
         for arrival, envelope in whole:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -37,7 +38,7 @@ async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def end(*tasks: asyncio.Task[None]) -> None:
+async def end(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks until each has ended.
 
     Before Python 3.12, `asyncio.wait_for` forgets a cancellation that comes together with the answer it waits

@@ -20,6 +20,7 @@ from eventlog.decider import Decider
 from eventlog.ledger import Ledger
 from eventlog.recorded import Metadata
 from eventlog.store import EventStore, Handled
+from eventlog.supervise import end
 from events.workshop import WorkDispatched
 from ops.nats import Nats
 from ops.postgres import Postgres
@@ -80,9 +81,8 @@ async def in_background(work: Awaitable[Any]) -> AsyncIterator["asyncio.Future[A
     try:
         yield task
     finally:
-        task.cancel()
-        with suppress(BaseException):
-            await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 10)
+        await end(task)
+        await asyncio.gather(task, return_exceptions=True)  # what it raised is nobody's concern any more
 
 
 async def chain(ledger: Ledger) -> Verified:
